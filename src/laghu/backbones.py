@@ -1,0 +1,207 @@
+"""Where an encoder comes from: pretrained here from scratch, a Hugging Face checkpoint, or the paper's bare shape."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Trainer,
+    set_seed,
+)
+
+from laghu.errors import LaghuError
+from laghu.spec import Architecture, Pretraining
+from laghu.training import TrainingReport, arguments, train
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+# BERT's own, on hidden states. None on attention, where it would keep torch from its fused kernel.
+FINE_TUNING_DROPOUT = 0.1
+
+# config.json of l3cube-pune/marathi-bert-v2, the encoder under marathi-topic-all-doc-v2 (arXiv 2409.14162).
+PAPER_SHAPE = {
+    "vocab_size": 197_285,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """Train a WordPiece tokenizer that keeps Devanagari intact.
+
+    The text is only brought to NFC and its control characters become spaces. BERT's own normaliser would strip the
+    zero-width joiners that Marathi spells its eyelash reph with (दुसर्‍या), and with accent stripping the matras too.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\p{Cc}+"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), limit_alphabet=1000, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=max_length,
+        pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+    )
+
+
+def pack(texts: Dataset, tokenizer: PreTrainedTokenizerBase, sequence_length: int) -> Dataset:
+    """Cut the running text into rows of exactly `sequence_length` tokens, so that no step goes into padding.
+
+    Texts follow each other with [SEP] between them; a row is [CLS], `sequence_length - 2` tokens, [SEP]. The rest that
+    fills no row is dropped.
+    """
+    body = sequence_length - 2
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+
+    def pack_rows(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        encoded = tokenizer(
+            rows["text"], add_special_tokens=False, return_attention_mask=False, verbose=False
+        )["input_ids"]
+        stream = list(chain.from_iterable([*ids, sep] for ids in encoded))
+        starts = range(0, len(stream) - body + 1, body)
+        return {"input_ids": [[cls, *stream[start:start + body], sep] for start in starts]}
+
+    packed = texts.map(pack_rows, batched=True, batch_size=20_000, remove_columns=texts.column_names)
+    if not len(packed):
+        raise LaghuError(f"the pretraining text fills no row of {sequence_length} tokens; shorten sequence_length")
+    return packed
+
+
+class MaskedLanguageModelTrainer(Trainer):
+    """Masked-language modelling that computes vocabulary logits at the masked positions only.
+
+    The loss is that of `BertForMaskedLM`; leaving out the positions that don't enter it saves most of the cost of a
+    small encoder under a large vocabulary.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False  # the loss is a mean over the batch, not a sum to be divided
+
+    def compute_loss(  # type: ignore[override]
+        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        labels = inputs["labels"]
+        masked = labels != -100
+        # accelerate puts autocast around model.forward, which is not called here.
+        with self.accelerator.autocast():
+            hidden = model.bert(inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+            logits = model.cls(hidden[masked])
+        return functional.cross_entropy(logits.float(), labels[masked])
+
+
+def pretrain(
+    text: Dataset, architecture: Architecture, settings: Pretraining, folder: Path, country: str
+) -> TrainingReport:
+    """Train a tokenizer and a BERT encoder from scratch; write both to `folder / "model"`.
+
+    Interrupted, it goes on from its last checkpoint in `folder / "trainer"`.
+
+    Source: Devlin et al. 2019, section 3.1, task 1 (masked LM); whole-sentence packing after Liu et al. 2019,
+    section 4.2 (RoBERTa, "full sentences"), without next-sentence prediction; no dropout while pretraining on a small
+    budget, after Geiping & Goldstein 2023, section 4.3 ("Cramming").
+    """
+    tokenizer = train_tokenizer(_batches(text), architecture.vocab_size, architecture.max_position_embeddings)
+    set_seed(settings.seed)
+    shape = {**architecture.model_dump(), "vocab_size": len(tokenizer)}
+    model = BertForMaskedLM(BertConfig(**shape, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    if settings.steps:
+        args = arguments(
+            folder / "trainer", steps=settings.steps, batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=0.01,
+            precision=settings.precision, seed=settings.seed,
+        )
+        collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.mask_probability)
+        packed = pack(text, tokenizer, settings.sequence_length)
+        report = train(MaskedLanguageModelTrainer(model, args, collator, packed), country)
+    else:
+        report = TrainingReport(0, 0.0, 0, 0.0, 0.0, {}, {}, [])
+    model.config.hidden_dropout_prob = FINE_TUNING_DROPOUT
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return report
+
+
+def load_classifier(name: str, labels: list[str]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load an encoder with a classification head for `labels`, in that order.
+
+    A checkpoint whose head already knows exactly these labels keeps it, its rows put in the order of `labels`; any
+    other gets a new head. Weights are read from safetensors only and no remote code is run.
+
+    Args:
+        name: Hugging Face name, such as `l3cube-pune/marathi-topic-all-doc-v2`, or a local folder.
+
+    Raises:
+        LaghuError: nothing of that name can be had, or it isn't an encoder that transformers can classify with.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name)
+        known = [str(config.id2label[index]) for index in range(config.num_labels)]
+        keeps_head = sorted(known) == sorted(labels)
+        order = known if keeps_head else labels
+        model = AutoModelForSequenceClassification.from_pretrained(
+            name, num_labels=len(labels), id2label=dict(enumerate(order)),
+            label2id={label: index for index, label in enumerate(order)},
+            ignore_mismatched_sizes=not keeps_head, use_safetensors=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise LaghuError(
+            f"model {name!r} can't be loaded: it is neither a folder with config.json and model.safetensors nor a name "
+            f"that the Hugging Face hub answers to from here ({reason})"
+        ) from error
+    if keeps_head and known != labels:
+        _reorder_head(model, [known.index(label) for label in labels], labels)
+    return model, tokenizer
+
+
+def paper_model(intermediate_size: int = 3072, num_labels: int = 12) -> BertForSequenceClassification:
+    """The paper's exact shape on the meta device: its cost is known from it, and it needs no weights.
+
+    Args:
+        intermediate_size: FFN width; 2304, 1536 and 768 are the paper's 25, 50 and 75 %.
+    """
+    config = BertConfig(**{**PAPER_SHAPE, "intermediate_size": intermediate_size, "num_labels": num_labels})
+    with torch.device("meta"):
+        return BertForSequenceClassification(config)
+
+
+def _reorder_head(model: PreTrainedModel, rows: list[int], labels: list[str]) -> None:
+    head = model.classifier if isinstance(model.classifier, torch.nn.Linear) else model.classifier.out_proj
+    with torch.no_grad():
+        head.weight.copy_(head.weight[rows].clone())
+        head.bias.copy_(head.bias[rows].clone())
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def _batches(text: Dataset, size: int = 5_000) -> Iterator[list[str]]:
+    for start in range(0, len(text), size):
+        yield text[start:start + size]["text"]

@@ -1,0 +1,480 @@
+"""Labelled corpora: where each comes from, how it is cleaned, and which rows repeat or leak.
+
+Every corpus has the same shape, a `datasets.DatasetDict` with the splits train, validation and test, so that a
+notebook names a corpus and nothing else. No corpus ever stands in for another one: where the official training split
+cannot be had, `load` says so, and the reader chooses "mahanews-open" or "sample" by name.
+"""
+
+import hashlib
+import http.client
+import io
+import os
+import random
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import regex
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from laghu import paths, sample
+from laghu.errors import LaghuError
+
+NAMES = ("mahanews-shc", "mahanews-open", "sample")
+LABELS = sample.LABELS
+SEED = 2409
+
+REPOSITORY = "l3cube-pune/MarathiNLP"
+COMMIT = "8ee29fa1329d6a841030eb46659d3c10614b5e59"
+# Official file and its git blob id, per split.
+SHC_FILES = {
+    "train": ("SHC_Train.csv", "5f78bd1141ddcd13a4ec7957b19de36a75247dda"),
+    "validation": ("SHC_Valid.csv", "9108fddc9adef6daad99eebd356278a2f28d5be7"),
+    "test": ("SHC_Test.csv", "a347d130f48258216a05c569e357f9c293812a0c"),
+}
+# Local table (Parquet, or CSV of the same stem) and the `digest` of its cleaned rows: the bytes of a Parquet file
+# depend on the version of pyarrow that wrote it, its rows do not.
+OPEN_FILES = {
+    "mahanews_shc_validation": "2fa38b36bfb5fa8958a3e6b6121613896c6d63d3683d5d55b98c3f6dc1d7bc2f",
+    "mahanews_lpc_validation": "af96c31ac0e876e3c6a5f180426237150a7fa5b29903835455c1d5d3d3d44710",
+    "mahanews_shc_test": "149ae0f8245ddd62f4db90f163b052d19a2a5fa992d94b562c663ac553912a1f",
+}
+RUN_WORDS = 5
+HELD_OUT_SHARE = 0.1
+
+FEATURES = Features(
+    {
+        "text": Value("string"),
+        "label": ClassLabel(names=list(LABELS)),
+        "duplicate": Value("bool"),
+        "in_other_split": Value("bool"),
+        "mojibake": Value("bool"),
+    }
+)
+
+# The repository of MahaNews names no licence for it; l3cube-pune/indic-nlp carries the same headline files and does.
+_LICENCE = "CC BY-NC-SA 4.0"
+_MAHANEWS = "Mittal et al. 2023, L3Cube-MahaNews, arXiv:2404.18216"
+_INDICNEWS = "Mirashi et al. 2024, L3Cube-IndicNews, arXiv:2401.02254"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A labelled corpus and everything a record or a caption has to say about it.
+
+    Attributes:
+        splits: train, validation and test with the columns of `FEATURES`. `duplicate`: the same text stands earlier
+            in this split. `in_other_split`: the same text stands in another split of the official files at hand.
+            `mojibake`: the text was repaired. "Same" is equality after `normalise`.
+        cleaning: per source file, how many rows were read, repaired, dropped (and why) and kept.
+        sha256: digest of `split digest` lines, one per split, where the split's digest is that of its
+            "label<tab>text" lines; it does not depend on a file format.
+        note: one sentence to show wherever the corpus is named.
+    """
+
+    name: str
+    splits: DatasetDict
+    labels: list[str]
+    cleaning: dict[str, dict[str, int]]
+    sha256: str
+    licence: str
+    citation: str
+    synthetic: bool
+    note: str
+
+
+def load(name: str) -> Corpus:
+    """The corpus of that name, one of `NAMES`.
+
+    Raises:
+        LaghuError: unknown name; a file is missing, damaged, or not the one that was published; no network.
+    """
+    match name:
+        case "mahanews-shc":
+            return _mahanews_shc()
+        case "mahanews-open":
+            return _mahanews_open()
+        case "sample":
+            return _sample()
+    raise LaghuError(f"Unknown corpus {name!r}; the corpora are {', '.join(NAMES)}.")
+
+
+def views(test: Dataset) -> dict[str, np.ndarray]:
+    """Three readings of a test split, each a boolean array of shape (rows,).
+
+    `published` is what the papers report on, `deduplicated` counts every text once, and `clean` also leaves out what
+    can be answered from having seen another split or from the damaged script alone.
+    """
+    duplicate, elsewhere, mojibake = (
+        np.asarray(test[flag], dtype=bool) for flag in ("duplicate", "in_other_split", "mojibake")
+    )
+    return {
+        "published": np.ones(len(test), dtype=bool),
+        "deduplicated": ~duplicate,
+        "clean": ~duplicate & ~elsewhere & ~mojibake,
+    }
+
+
+# ---------------------------------------------------------------- text
+
+
+def normalise(text: str) -> str:
+    """Comparison form of a text: NFC, lower case, all but letters, marks and digits reduced to single spaces.
+
+    The zero-width joiners are not separators: they change how a conjunct is drawn, not which word it is.
+    """
+    text = unicodedata.normalize("NFC", text).replace("\u200c", "").replace("\u200d", "").lower()
+    return regex.sub(r"[^\p{L}\p{M}\p{N}]+", " ", text).strip()
+
+
+def repair(text: str) -> str:
+    """Undo UTF-8 that was read as code page 866; any other text comes back as it is."""
+    try:
+        fixed = text.encode("cp866").decode("utf-8")
+    except UnicodeError:
+        return text
+    return fixed if regex.search(r"\p{Devanagari}", fixed) else text
+
+
+def word_runs(normalised: str, length: int = RUN_WORDS) -> set[str]:
+    """All runs of `length` consecutive words; none where the text is shorter."""
+    words = normalised.split()
+    return {" ".join(words[start : start + length]) for start in range(len(words) - length + 1)}
+
+
+# ---------------------------------------------------------------- identity
+
+
+def digest(lines: Iterable[str]) -> str:
+    """SHA-256 (hex) of the lines as UTF-8, each ended by a line feed."""
+    sha = hashlib.sha256()
+    for line in lines:
+        sha.update(line.encode() + b"\n")
+    return sha.hexdigest()
+
+
+def git_blob_id(content: bytes) -> str:
+    """The id that git gives to a file of this content (`git hash-object`)."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _rows_digest(frame: pd.DataFrame) -> str:
+    return digest(f"{label}\t{text}" for label, text in zip(frame["label"], frame["text"], strict=True))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def find_tables(folder: Path, stems: Sequence[str]) -> list[Path]:
+    """The table of each stem in `folder`, Parquet or else CSV.
+
+    Raises:
+        LaghuError: some are missing; the message names the folder and all of them.
+    """
+    found = [next((p for p in (folder / f"{s}.parquet", folder / f"{s}.csv") if p.is_file()), None) for s in stems]
+    if missing := [f"{stem}.parquet" for stem, path in zip(stems, found, strict=True) if path is None]:
+        raise LaghuError(f"{folder} lacks {', '.join(missing)}; put the missing files there (Parquet or CSV).")
+    return found
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a .csv or .parquet file as strings, missing values as "".
+
+    The index is the row's number in the file, its header line being 0.
+
+    Raises:
+        LaghuError: the file is missing, not of a known kind, truncated, not UTF-8, or lacks a column.
+    """
+    if not path.is_file():
+        raise LaghuError(f"{path} does not exist; name a .csv or .parquet file.")
+    match path.suffix:
+        case ".parquet":
+            frame = _read_parquet(path)
+        case ".csv":
+            frame = _read_csv(path)
+        case _:
+            raise LaghuError(f"{path} is neither a .csv nor a .parquet file.")
+    if missing := [column for column in columns if column not in frame.columns]:
+        raise LaghuError(
+            f"{path} has no column {', '.join(map(repr, missing))}; its columns are {', '.join(map(str, frame))}."
+        )
+    return frame[list(columns)].fillna("").astype(str)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        frame = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise LaghuError(f"{path} is not a readable Parquet file; fetch it again.") from error
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise LaghuError(
+            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}; save it as UTF-8."
+        ) from error
+    try:
+        # The header is read as a row so that a longer row is an error and not, as pandas has it, an index column.
+        frame = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LaghuError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
+    frame.columns = frame.iloc[0].tolist()
+    return frame.iloc[1:]
+
+
+def read_table(path: Path, text: str = "text", label: str = "label") -> tuple[pd.DataFrame, dict[str, int]]:
+    """Labelled rows of one .csv or .parquet file, cleaned, and the counts of what was done.
+
+    Repeated header lines and rows without text are dropped, code page 866 mojibake is repaired and flagged.
+
+    Args:
+        text, label: names of the file's columns.
+
+    Returns:
+        Columns text, label and mojibake in the file's order; counts rows_read (the header line is not one),
+        stray_headers, blanks, mojibake_repaired.
+
+    Raises:
+        LaghuError: as `read_columns`; a label is unknown; no row is left.
+    """
+    raw = read_columns(path, (text, label))
+    frame = raw.set_axis(["text", "label"], axis=1)
+    stray = (frame["text"] == text) & (frame["label"] == label)
+    frame = frame[~stray]
+    if not (known := frame["label"].isin(LABELS)).all():
+        row = known.idxmin()
+        raise LaghuError(
+            f"{path}, row {row}: unknown label {frame['label'][row]!r}; the labels are {', '.join(LABELS)}."
+        )
+    blank = frame["text"].str.strip() == ""
+    frame = frame[~blank]
+    if frame.empty:
+        raise LaghuError(f"{path} holds no row with text; at least one is needed.")
+    repaired = frame["text"].map(repair)
+    mojibake = repaired != frame["text"]
+    counts = {
+        "rows_read": len(raw),
+        "stray_headers": int(stray.sum()),
+        "blanks": int(blank.sum()),
+        "mojibake_repaired": int(mojibake.sum()),
+    }
+    return frame.assign(text=repaired, mojibake=mojibake).reset_index(drop=True), counts
+
+
+# ---------------------------------------------------------------- rows that repeat or leak
+
+
+def leaks(frame: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """For each row of `frame`, whether it has a `test` row's text and whether it shares a run of `RUN_WORDS` words.
+
+    Both frames hold a column `key`, the text after `normalise`.
+
+    Returns:
+        Boolean columns same_text and shared_run, indexed as `frame`.
+    """
+    runs = set().union(*map(word_runs, test["key"]))
+    return pd.DataFrame(
+        {
+            "same_text": frame["key"].isin(test["key"]),
+            "shared_run": [not runs.isdisjoint(word_runs(key)) for key in frame["key"]],
+        },
+        index=frame.index,
+    )
+
+
+def held_out(frame: pd.DataFrame, share: float = HELD_OUT_SHARE, seed: int = SEED) -> pd.Series:
+    """Which rows to hold out: at most `share` of each label's rows, rounded, and never a part of equal texts.
+
+    A text that bears several labels counts under the first.
+    """
+    groups = frame.groupby("key", sort=False)["label"].agg(["first", "size"])
+    shuffle = random.Random(seed).shuffle
+    chosen: set[str] = set()
+    for label in LABELS:
+        keys = groups.index[groups["first"] == label].tolist()
+        shuffle(keys)
+        rows = groups["size"].loc[keys].cumsum()
+        chosen.update(rows.index[rows <= round(share * rows.max())] if len(rows) else ())
+    return frame["key"].isin(chosen)
+
+
+def _keyed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(key=frame["text"].map(normalise))
+
+
+def _flagged(frame: pd.DataFrame, elsewhere: Iterable[str]) -> pd.DataFrame:
+    return frame.assign(duplicate=frame["key"].duplicated(), in_other_split=frame["key"].isin(set(elsewhere)))
+
+
+def _flagged_against_each_other(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {
+        split: _flagged(frame, pd.concat([other["key"] for name, other in frames.items() if name != split]))
+        for split, frame in frames.items()
+    }
+
+
+# ---------------------------------------------------------------- the corpora
+
+
+def _corpus(name: str, frames: dict[str, pd.DataFrame], cleaning: dict[str, dict[str, int]], **about) -> Corpus:
+    splits = {
+        split: Dataset.from_dict(
+            {
+                "text": frame["text"].tolist(),
+                "label": FEATURES["label"].str2int(frame["label"].tolist()),
+                **{flag: frame[flag].tolist() for flag in ("duplicate", "in_other_split", "mojibake")},
+            },
+            features=FEATURES,
+        )
+        for split, frame in frames.items()
+    }
+    return Corpus(
+        name=name,
+        splits=DatasetDict(splits),
+        labels=list(LABELS),
+        cleaning=cleaning,
+        sha256=digest(f"{split} {_rows_digest(frame)}" for split, frame in frames.items()),
+        **about,
+    )
+
+
+def _sample() -> Corpus:
+    frames = {
+        split: _keyed(
+            pd.DataFrame({"text": [h.text for h in rows], "label": [h.label for h in rows], "mojibake": False})
+        )
+        for split, rows in sample.splits().items()
+    }
+    return _corpus(
+        "sample",
+        _flagged_against_each_other(frames),
+        cleaning={},
+        licence=sample.LICENCE,
+        citation="Laghu, invented headlines (laghu.sample)",
+        synthetic=True,
+        note="Invented headlines: they show that a run works, and say nothing about how well a model reads Marathi.",
+    )
+
+
+def _mahanews_shc() -> Corpus:
+    frames, cleaning = {}, {}
+    for split, (file, blob_id) in SHC_FILES.items():
+        frame, cleaning[file] = read_table(official_file(file, blob_id), text="Text", label="Label")
+        cleaning[file]["kept"] = len(frame)
+        frames[split] = _keyed(frame)
+    return _corpus(
+        "mahanews-shc",
+        _flagged_against_each_other(frames),
+        cleaning,
+        licence=_LICENCE,
+        citation=_MAHANEWS,
+        synthetic=False,
+        note="Official headlines and splits of L3Cube-MahaNews; many test rows stand in other splits word for word, "
+        "so read the clean view beside the published one.",
+    )
+
+
+def _mahanews_open() -> Corpus:
+    folder = paths.data_dir()
+    if folder is None:
+        raise LaghuError(
+            "The corpus 'mahanews-open' is read from a local folder: set LAGHU_DATA_DIR to the one that holds "
+            f"{', '.join(f'{stem}.parquet' for stem in OPEN_FILES)}, or choose 'mahanews-shc' or 'sample'."
+        )
+    tables, cleaning = {}, {}
+    for path in find_tables(folder, tuple(OPEN_FILES)):
+        frame, cleaning[path.name] = read_table(path)
+        if (found := _rows_digest(frame)) != (expected := OPEN_FILES[path.stem]):
+            raise LaghuError(
+                f"{path} does not hold the published rows: digest {found}, expected {expected}; fetch it again."
+            )
+        tables[path.name] = _keyed(frame)
+    shc_validation, lpc_validation, test = tables
+
+    kept = []
+    for file in (shc_validation, lpc_validation):
+        leak = leaks(tables[file], tables[test])
+        rows = tables[file][~leak.any(axis=1)]
+        cleaning[file] |= {
+            "same_text_as_test": int(leak["same_text"].sum()),
+            "shared_run_with_test": int((leak["shared_run"] & ~leak["same_text"]).sum()),
+            "kept": len(rows),
+        }
+        kept.append(rows)
+    cleaning[test]["kept"] = len(tables[test])
+    seen = pd.concat(kept, ignore_index=True)
+    out = held_out(seen)
+    frames = {
+        "train": _flagged(seen[~out], [*seen["key"][out], *tables[test]["key"]]),
+        "validation": _flagged(seen[out], [*seen["key"][~out], *tables[test]["key"]]),
+        # Against all of the official counterpart, so that the views are those of the official splits.
+        "test": _flagged(tables[test], tables[shc_validation]["key"]),
+    }
+    return _corpus(
+        "mahanews-open",
+        frames,
+        cleaning,
+        licence=_LICENCE,
+        citation=f"{_MAHANEWS}; {_INDICNEWS}",
+        synthetic=False,
+        note="Official MahaNews headline test split, but trained on the far smaller official validation splits "
+        "(headlines and paragraphs) without the rows that share text with it, so scores are not comparable with "
+        "those of models trained on the official train split.",
+    )
+
+
+# ---------------------------------------------------------------- official files
+
+
+def official_file(file: str, blob_id: str) -> Path:
+    """Where an official MahaNews headline file lies: in `LAGHU_DATA_DIR`, else in the cache, else downloaded to it.
+
+    Raises:
+        LaghuError: its git blob id is not `blob_id`; it is nowhere and cannot be downloaded.
+    """
+    folder, cached = paths.data_dir(), paths.cache() / "mahanews-shc" / file
+    for path in ([folder / file] if folder else []) + [cached]:
+        if path.is_file():
+            if (found := git_blob_id(path.read_bytes())) != blob_id:
+                raise LaghuError(f"{path} has git blob id {found}, expected {blob_id}; delete it and load again.")
+            return path
+    _download(file, blob_id, cached)
+    return cached
+
+
+def _download(file: str, blob_id: str, target: Path) -> None:
+    url = f"https://raw.githubusercontent.com/{REPOSITORY}/{COMMIT}/L3Cube-MahaNews/SHC/{file}"
+    remedy = (
+        f"set LAGHU_DATA_DIR to a folder that holds {', '.join(name for name, _ in SHC_FILES.values())}, "
+        "or choose the corpus 'mahanews-open' or 'sample'"
+    )
+    try:
+        with urlopen(url, timeout=60) as response:
+            content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise LaghuError(
+            f"{file} is neither in LAGHU_DATA_DIR ({os.environ.get('LAGHU_DATA_DIR') or 'not set'}) nor in the cache, "
+            f"and {url} cannot be reached ({error}): connect to the network, {remedy}."
+        ) from error
+    if (found := git_blob_id(content)) != blob_id:
+        raise LaghuError(
+            f"{file} from {url} has git blob id {found}, expected {blob_id}; nothing was kept: load again, {remedy}."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        partial = Path(scratch) / file
+        partial.write_bytes(content)
+        partial.replace(target)

@@ -1,0 +1,238 @@
+"""The training steps of a run, by their names in the literature; a notebook calls them one after the other.
+
+    corpus -> backbone -> teacher -> prune -> distil
+
+Each step is a stage: made once, kept under the key of all it depends on, resumed when interrupted.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from laghu import backbones, corpora, distillation, evaluation, measurement, texts
+from laghu.compression import movement, surgery
+from laghu.corpora import Corpus
+from laghu.errors import LaghuError
+from laghu.spec import RunSpec
+from laghu.stages import Stage, stage
+from laghu.training import ClassifierTrainer, arguments, cross_entropy, tokenize, train
+
+# Modules whose code a trained stage depends on; what only measures it is not among them.
+_TRAINING = ["backbones", "training"]
+_PRUNING = [*_TRAINING, "distillation", "compression.movement", "compression.surgery"]
+_METHODS = {"topk": movement.TOPK, "sigmoid": movement.SIGMOID}
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+# ------------------------------------------------------------------------------------------------ before training
+
+
+def begin(spec: RunSpec) -> Corpus:
+    """Check what can be checked before any work, then load the corpus.
+
+    Raises:
+        LaghuError: the precision is not to be had on this machine, or the corpus is not.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for precision in {spec.precision, spec.pretraining.precision}:
+        if reason := measurement.supports(precision, device):
+            raise LaghuError(f"precision {precision!r}: {reason}")
+    # Their bars and notices would fill executed notebooks; Laghu shows its own progress.
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    return corpora.load(spec.corpus)
+
+
+# ------------------------------------------------------------------------------------------------ stages
+
+
+def backbone(spec: RunSpec) -> Stage:
+    """An encoder and tokenizer pretrained here; the same for all seeds of a study."""
+    settings, architecture = spec.pretraining, spec.architecture
+
+    def build(working: Path) -> dict[str, Any]:
+        text = texts.load(settings.text)
+        report = backbones.pretrain(text, architecture, settings, working, spec.measuring.country)
+        return report.as_dict()
+
+    inputs = {
+        "architecture": architecture.model_dump(),
+        "pretraining": settings.model_dump(),
+        "text": texts.sha256(settings.text),
+    }
+    return stage("backbone", ["backbones"], inputs, build)
+
+
+def baseline(spec: RunSpec, corpus: Corpus) -> Stage:
+    """The unpruned classifier, fine-tuned in the run's precision."""
+    settings = spec.fine_tuning
+    name, origin = (spec.model, spec.model) if spec.model else _from_backbone(spec)
+
+    def build(working: Path) -> dict[str, Any]:
+        set_seed(spec.seed)
+        model, tokenizer = backbones.load_classifier(name, corpus.labels)
+        rows = tokenize(corpus.splits["train"], tokenizer, settings.max_length)
+        args = arguments(
+            working / "trainer", epochs=settings.epochs, batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=settings.weight_decay,
+            precision=spec.precision, seed=spec.seed,
+        )
+        trainer = ClassifierTrainer(
+            model, args, DataCollatorWithPadding(tokenizer), rows, processing_class=tokenizer, objective=cross_entropy
+        )
+        report = train(trainer, spec.measuring.country)
+        _save(model, tokenizer, working)
+        return report.as_dict() | _development(spec, corpus, model, tokenizer)
+
+    inputs = {
+        "origin": origin, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
+        "fine_tuning": settings.model_dump(),
+    }
+    return stage("baseline", _TRAINING, inputs, build)
+
+
+def teacher(spec: RunSpec, corpus: Corpus) -> Stage:
+    """The baseline of the same seed in fp32: where pruning starts, and what a student learns from."""
+    return baseline(spec.model_copy(update={"precision": "fp32"}), corpus)
+
+
+def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
+    """Block movement pruning of the teacher to `1 - pruning_level` of its FFN neurons, then surgery.
+
+    With `distillation="joint"` the teacher is distilled into the model while it is pruned (Lagunas et al. 2021,
+    section 3.4); otherwise it trains on the labels alone.
+    """
+    settings, joint = spec.pruning, spec.distillation == "joint"
+
+    def build(working: Path) -> dict[str, Any]:
+        set_seed(spec.seed)
+        model, tokenizer = backbones.load_classifier(str(teacher.model), corpus.labels)
+        objective = cross_entropy
+        rows = tokenize(corpus.splits["train"], tokenizer, spec.fine_tuning.max_length)
+        if joint:
+            objective = distillation.objective(spec.distilling.temperature, spec.distilling.alpha)
+            rows = _with_teacher_logits(spec, corpus, rows, teacher)
+        method = _METHODS[settings.method]
+        scores = movement.attach(model, method, settings.attention, settings.block_size)
+        if settings.method == "sigmoid":
+            objective = movement.penalized(objective, scores, settings.penalty)
+        final = 1 - spec.pruning_level if settings.method == "topk" else movement.SIGMOID_THRESHOLD
+        schedule = partial(
+            movement.cubic_schedule, initial=method.initial, final=final,
+            warm_up=settings.warm_up, cool_down=settings.cool_down,
+        )
+        args = arguments(
+            working / "trainer", epochs=settings.epochs, batch_size=spec.fine_tuning.batch_size,
+            learning_rate=settings.learning_rate, warm_up=spec.fine_tuning.warm_up,
+            weight_decay=spec.fine_tuning.weight_decay, precision=spec.precision, seed=spec.seed,
+        )
+        optimizer = movement.optimizer(
+            model, scores, settings.learning_rate, settings.score_learning_rate, spec.fine_tuning.weight_decay
+        )
+        trainer = ClassifierTrainer(
+            model, args, DataCollatorWithPadding(tokenizer), rows, processing_class=tokenizer, objective=objective,
+            callbacks=[movement.ThresholdCallback(scores, schedule)], optimizers=(optimizer, None),
+        )
+        report = train(trainer, spec.measuring.country).as_dict()
+        report["scores"] = [layer.values.detach().flatten().tolist() for layer in scores.neurons]
+        report["kept"] = [indices.tolist() for indices in scores.kept_neurons()]
+        probe = partial(predict_logits, spec, corpus.splits["validation"]["text"][:256], tokenizer=tokenizer)
+        masked = probe(model)
+        surgery.excise(model, scores)
+        report["surgery_error"] = float(np.abs(probe(model) - masked).max())
+        _save(model, tokenizer, working)
+        return report | _development(spec, corpus, model, tokenizer)
+
+    inputs = {
+        "teacher": teacher.key, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
+        "pruning_level": spec.pruning_level, "pruning": settings.model_dump(),
+        "fine_tuning": spec.fine_tuning.model_dump(), "distilling": spec.distilling.model_dump() if joint else None,
+    }
+    return stage("pruned", _PRUNING, inputs, build)
+
+
+def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Stage:
+    """Distil the teacher into an already pruned student: the second stage that paper 1 describes."""
+    settings = spec.fine_tuning
+
+    def build(working: Path) -> dict[str, Any]:
+        set_seed(spec.seed)
+        model, tokenizer = backbones.load_classifier(str(student.model), corpus.labels)
+        rows = tokenize(corpus.splits["train"], tokenizer, settings.max_length)
+        args = arguments(
+            working / "trainer", epochs=spec.distilling.epochs, batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=settings.weight_decay,
+            precision=spec.precision, seed=spec.seed,
+        )
+        trainer = ClassifierTrainer(
+            model, args, DataCollatorWithPadding(tokenizer), _with_teacher_logits(spec, corpus, rows, teacher),
+            processing_class=tokenizer,
+            objective=distillation.objective(spec.distilling.temperature, spec.distilling.alpha),
+        )
+        report = train(trainer, spec.measuring.country)
+        _save(model, tokenizer, working)
+        return report.as_dict() | _development(spec, corpus, model, tokenizer)
+
+    inputs = {
+        "teacher": teacher.key, "student": student.key, "corpus": corpus.sha256, "seed": spec.seed,
+        "precision": spec.precision, "fine_tuning": settings.model_dump(), "distilling": spec.distilling.model_dump(),
+    }
+    return stage("distilled", _PRUNING, inputs, build)
+
+
+def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The stage's classifier with weights in the given precision, ready for inference, and its tokenizer."""
+    model = AutoModelForSequenceClassification.from_pretrained(stage.model, dtype=_DTYPES[precision])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), AutoTokenizer.from_pretrained(stage.model)
+
+
+# ------------------------------------------------------------------------------------------------ parts of the above
+
+
+def _from_backbone(spec: RunSpec) -> tuple[str, str]:
+    pretrained = backbone(spec)
+    return str(pretrained.model), pretrained.key
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, working: Path) -> None:
+    model.save_pretrained(working / "model")
+    tokenizer.save_pretrained(working / "model")
+
+
+def predict_logits(
+    spec: RunSpec, split_texts: list[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> np.ndarray:
+    """Logits of shape (texts, labels), with the run's batch size and length."""
+    return evaluation.logits(
+        model, tokenizer, split_texts, batch_size=spec.measuring.batch_size, max_length=spec.fine_tuning.max_length
+    )
+
+
+def _development(
+    spec: RunSpec, corpus: Corpus, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, float]:
+    split = corpus.splits["validation"]
+    predictions = predict_logits(spec, split["text"], model, tokenizer).argmax(-1)
+    return {"development_accuracy": evaluation.accuracy(np.asarray(split["label"]), predictions)}
+
+
+def _with_teacher_logits(spec: RunSpec, corpus: Corpus, rows: Dataset, teacher: Stage) -> Dataset:
+    model, tokenizer = load(teacher, "fp32")
+    split_texts = corpus.splits["train"]["text"]
+    return distillation.with_teacher_logits(rows, model, tokenizer, split_texts, spec.fine_tuning.max_length)

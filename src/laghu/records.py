@@ -1,0 +1,215 @@
+"""Records: one JSON file per run, the single origin of every number in tables, figures and prose."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from laghu import paths
+from laghu.errors import LaghuError
+from laghu.spec import Distillation, Precision, Technique
+
+Source = Literal["measured", "estimated", "absent"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parameters(_Part):
+    """Numbers of parameters; shared ones count once."""
+
+    total: int
+    embeddings: int | None = None
+    encoder: int | None = None
+
+
+class Estimate(_Part):
+    """A fraction with its 95 % bootstrap interval over the test rows."""
+
+    value: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class Views(_Part):
+    """One statistic on three views of the test split: all rows, first occurrences, and clean rows."""
+
+    published: Estimate
+    deduplicated: Estimate
+    clean: Estimate
+
+
+class Rows(_Part):
+    """Rows in each view of the test split."""
+
+    published: int
+    deduplicated: int
+    clean: int
+
+
+class McNemar(_Part):
+    """Exact paired test on the clean view against the baseline of the same seed."""
+
+    against: str
+    only_baseline_right: int
+    only_run_right: int
+    p_value: float
+
+
+class Latency(_Part):
+    """Milliseconds for one batch of one text."""
+
+    p50: float
+    p95: float
+
+
+class SpeedUp(_Part):
+    """Baseline's time over this run's, measured in turns: median and quartiles of the paired ratios."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Timing(_Part):
+    """Conditions of the timings; two timings compare only where these are equal."""
+
+    engine: str
+    precision: Precision
+    sequence_length: int
+    throughput_batch_size: int
+    repeats: int
+    retaken: int
+    threads: int
+
+
+class InferenceEnergy(_Part):
+    """Energy of classifying, over a window of the given seconds, per 1,000 texts."""
+
+    kwh_per_1000_documents: float
+    co2e_kg_per_1000_documents: float
+    window_seconds: float
+
+
+class StageReport(_Part):
+    """A trained stage that led to the run's model, with its own cost."""
+
+    name: str
+    key: str
+    steps: int
+    seconds: float
+    resumed_at_step: int
+    energy_kwh: float
+    co2e_kg: float
+
+
+class RunRecord(_Part):
+    """Everything that is known about one run. Fractions are in 0..1, times in the unit of their name."""
+
+    study: str
+    run: str
+    technique: Technique
+    pruning_level: float = Field(description="fraction of the FFN neurons removed, as delivered")
+    distilled: bool
+    distillation: Distillation
+    precision: Precision
+    seed: int
+    corpus: str
+    synthetic: bool = Field(description="the corpus is invented; accuracies say nothing about Marathi news")
+    parameters: Parameters
+    flops_per_token: int | None = Field(description="encoder multiply-adds x 2 at timing.sequence_length")
+    intermediate_size: int | None
+    accuracy: Views
+    macro_f1: Views
+    rows: Rows
+    mcnemar: McNemar | None
+    agreement: float | None = Field(description="share of clean rows with the teacher's label")
+    latency_ms: Latency | None
+    documents_per_second: float | None
+    speed_up: SpeedUp | None
+    timing: Timing | None
+    peak_memory_bytes: int
+    peak_memory_source: str
+    energy_kwh: float = Field(description="training of this run's own stages, the teacher's not included")
+    co2e_kg: float
+    energy_components: dict[str, float]
+    energy_source: dict[str, Source]
+    grid_g_per_kwh: float
+    inference_energy: InferenceEnergy | None
+    train_seconds: float
+    stages: list[StageReport]
+    surgery_error: float | None = Field(description="largest absolute logit difference, masked against cut model")
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    data_sha256: str
+    run_key: str
+    settings: dict[str, Any] = Field(description="the RunSpec, defaults included")
+    started: datetime
+    finished: datetime
+    predictions: list[int] = Field(description="class id of every test row, in official order")
+
+    def save(self, folder: Path | None = None) -> Path:
+        """Write `<run>.json` under a temporary name and rename it; returns the path.
+
+        Raises:
+            LaghuError: the folder can't be written to.
+        """
+        file = (folder or paths.results(self.study)) / f"{self.run}.json"
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as handle:
+                handle.write(_readable_json(self.model_dump(mode="json")))
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(file)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise LaghuError(f"record {file.name} can't be written to {file.parent}: {error.strerror}") from error
+        return file
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read one record.
+
+        Raises:
+            LaghuError: no such file, not JSON, or not a record; names the file and the field.
+        """
+        try:
+            return cls.model_validate_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LaghuError(f"no record {file.name} in {file.parent}; run the study first") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "content"
+            raise LaghuError(f"{file} is not a record: {where}: {first['msg']}; delete it and run it again") from None
+
+
+def load_study(study: str) -> list[RunRecord]:
+    """All records of a study, by run name; empty if there are none."""
+    return [RunRecord.load(file) for file in sorted(paths.results(study).glob("*.json"))]
+
+
+def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row per record, one column per number; nested names are joined with dots, as in the JSON."""
+    left_out = {"predictions", "settings", "stages"}
+    return pd.json_normalize([record.model_dump(exclude=left_out) for record in records])
+
+
+def json_schema() -> str:
+    """The JSON Schema of a record, as committed in `results/record.schema.json`."""
+    return json.dumps(RunRecord.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _readable_json(content: dict[str, Any]) -> str:
+    """Indented JSON with lists of integers on one line: 2,761 predictions would otherwise fill as many lines."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return re.sub(r"\[[\d\s,]+\]", lambda match: re.sub(r"\s+", " ", match[0]), text) + "\n"

@@ -1,0 +1,245 @@
+"""What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
+
+from collections.abc import Mapping
+from types import FunctionType, ModuleType
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from laghu import paths
+from laghu.errors import LaghuError
+
+Technique = Literal["baseline", "pruning", "pruning_distillation", "mixed_precision", "classical"]
+Precision = Literal["fp32", "fp16", "bf16"]
+Distillation = Literal["none", "joint", "after"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Names that IPython itself puts beside the parameters in a notebook's namespace.
+_IPYTHON_NAMES = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Architecture(_Settings):
+    """Shape of the encoder pretrained here; field names are those of `transformers.BertConfig`."""
+
+    vocab_size: int = Field(3000, ge=100)
+    hidden_size: int = Field(128, ge=8)
+    num_hidden_layers: int = Field(2, ge=1)
+    num_attention_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(512, ge=4)
+    max_position_embeddings: int = Field(128, ge=16)
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden_size(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads "
+                             f"{self.num_attention_heads}")
+        return self
+
+
+class Pretraining(_Settings):
+    """Masked-language modelling from scratch (Devlin et al. 2019, section 3.1, without next-sentence prediction)."""
+
+    text: Literal["sample", "marathi-text"] = "sample"
+    steps: int = Field(250, ge=0)
+    batch_size: int = Field(16, ge=1)
+    sequence_length: int = Field(64, ge=8)
+    learning_rate: float = Field(1e-3, gt=0)
+    warm_up: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
+    mask_probability: float = Field(0.15, gt=0, lt=1)
+    precision: Precision = "fp32"
+    seed: int = Field(0, ge=0, description="one backbone serves every seed of a study")
+
+
+class FineTuning(_Settings):
+    """Supervised training of the classifier; also the optimiser settings of the distillation that follows pruning."""
+
+    epochs: float = Field(5, ge=0)
+    batch_size: int = Field(32, ge=1)
+    max_length: int = Field(48, ge=8, description="tokens; longer texts are cut")
+    learning_rate: float = Field(3e-4, gt=0)
+    warm_up: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class Pruning(_Settings):
+    """Block movement pruning (Lagunas et al. 2021); defaults follow the authors' top-k notebook."""
+
+    method: Literal["topk", "sigmoid"] = "topk"
+    attention: Literal["none", "blocks", "heads"] = "none"
+    block_size: int = Field(32, ge=1, description="side of a square attention block")
+    epochs: float = Field(5, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
+    score_learning_rate: float = Field(1e-2, gt=0)
+    warm_up: float = Field(0.2, ge=0, lt=1, description="fraction of the steps at the initial density")
+    cool_down: float = Field(0.4, ge=0, lt=1, description="fraction of the steps at the final density")
+    penalty: float = Field(10.0, ge=0, description="lambda of the L1 term, sigmoid method only")
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        if self.warm_up + self.cool_down > 1:
+            raise ValueError(f"warm_up {self.warm_up} + cool_down {self.cool_down} must not exceed 1")
+        return self
+
+
+class Distilling(_Settings):
+    """Knowledge distillation on logits (Hinton et al. 2015)."""
+
+    temperature: float = Field(2.0, gt=0)
+    alpha: float = Field(0.9, ge=0, le=1, description="weight of the teacher; 1 - alpha goes to the labels")
+    epochs: float = Field(3, gt=0, description="length of the second stage, where distillation follows pruning")
+
+
+class Measuring(_Settings):
+    """How cost and quality are measured; equal for all runs of a study, or their timings can't be compared."""
+
+    batch_size: int = Field(32, ge=1)
+    sequence_length: int = Field(32, ge=1)
+    repeats: int = Field(20, ge=3)
+    warm_up: int = Field(3, ge=0)
+    energy_window: float = Field(2.0, gt=0, description="seconds of inference over which energy is read")
+    country: str = Field("IND", description="ISO code of the grid whose carbon intensity is assumed")
+    bootstrap: int = Field(1000, ge=10, description="resamples of the test rows")
+
+
+class RunSpec(_Settings):
+    """One run: one technique at one level on one corpus with one seed.
+
+    A notebook builds it from its parameters cell and refuses names it doesn't know, because papermill itself only
+    warns about them.
+    """
+
+    study: str = Field("manual", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    technique: Technique
+    pruning_level: float = Field(0.0, ge=0, lt=1, description="fraction of the FFN neurons removed")
+    distillation: Distillation = "none"
+    precision: Precision = "fp32"
+    seed: int = Field(0, ge=0)
+    corpus: Literal["mahanews-shc", "mahanews-open", "sample"] = "sample"
+    model: str | None = Field(None, description="Hugging Face name or path; None: pretrain the architecture here")
+    architecture: Architecture = Architecture()
+    pretraining: Pretraining = Pretraining()
+    fine_tuning: FineTuning = FineTuning()
+    pruning: Pruning = Pruning()
+    distilling: Distilling = Distilling()
+    measuring: Measuring = Measuring()
+
+    @model_validator(mode="after")
+    def _technique_fits_its_parameters(self) -> Self:
+        pruned, distilled = self.pruning_level > 0, self.distillation != "none"
+        wrong = {
+            "baseline": (pruned or distilled) and "baseline takes pruning_level 0 and distillation 'none'",
+            "classical": (pruned or distilled) and "classical takes pruning_level 0 and distillation 'none'",
+            "pruning": (not pruned or distilled) and "pruning takes pruning_level above 0 and distillation 'none'",
+            "pruning_distillation": not (pruned and distilled)
+            and "pruning_distillation takes pruning_level above 0 and distillation 'joint' or 'after'",
+            "mixed_precision": self.precision == "fp32" and "mixed_precision takes precision 'fp16' or 'bf16'",
+        }[self.technique]
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    @classmethod
+    def from_parameters(cls, namespace: Mapping[str, Any], technique: Technique) -> Self:
+        """Build the spec from a notebook's `globals()`, right after its parameters cell.
+
+        Every plain value defined there counts as a parameter, so that a misspelt one is refused.
+
+        Raises:
+            LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
+        """
+        parameters = {
+            name: value for name, value in namespace.items()
+            if not name.startswith("_") and name not in _IPYTHON_NAMES
+            and not isinstance(value, ModuleType | FunctionType | type)
+        }
+        return checked(cls, {**parameters, "technique": technique})
+
+    @property
+    def run(self) -> str:
+        """Name of the run within its study, e.g. `pruning-50-joint-seed1`; also the stem of its files."""
+        parts = [self.technique.split("_")[0] if self.technique == "pruning_distillation" else
+                 self.technique.replace("_", "-")]
+        if self.pruning_level:
+            parts.append(f"{100 * self.pruning_level:g}".replace(".", "p"))
+        if self.distillation != "none":
+            parts.append(self.distillation)
+        if self.precision != "fp32":
+            parts.append(self.precision)
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    @property
+    def distilled(self) -> bool:
+        return self.distillation != "none"
+
+
+class Study(_Settings):
+    """A named list of runs that share their settings: one file in `studies/`."""
+
+    name: str
+    title: str
+    runs: tuple[RunSpec, ...]
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed.
+
+        Raises:
+            LaghuError: no such study, invalid YAML, an unknown key, a value out of bounds or two runs of one name.
+        """
+        file = paths.studies() / f"{name}.yaml"
+        if not file.is_file():
+            known = ", ".join(sorted(path.stem for path in paths.studies().glob("*.yaml")))
+            raise LaghuError(f"no study {name!r} in {paths.studies().name}/; there are: {known}")
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
+        except (yaml.YAMLError, AttributeError, KeyError) as error:
+            raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {error}") from error
+        if content:
+            raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs")
+        runs = tuple(checked(RunSpec, {**common, **row, "study": name, "seed": seed}) for seed in seeds for row in rows)
+        names = [run.run for run in runs]
+        if repeated := sorted({run for run in names if names.count(run) > 1}):
+            raise LaghuError(f"{file.name}: lists {', '.join(repeated)} more than once")
+        return cls(name=name, title=title, runs=runs)
+
+    def find(self, run: str) -> RunSpec:
+        """The run of that name.
+
+        Raises:
+            LaghuError: the study has no such run.
+        """
+        for spec in self.runs:
+            if spec.run == run:
+                return spec
+        raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(spec.run for spec in self.runs)}")
+
+
+def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """`model(**values)` with pydantic's report folded into one line.
+
+    Raises:
+        LaghuError: names each offending parameter, its value and what would be right.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise LaghuError("; ".join(_explain(model, item) for item in error.errors())) from None
+
+
+def _explain(model: type[BaseModel], item: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        fields: Any = model
+        for part in item["loc"][:-1]:
+            fields = fields.model_fields[part].annotation
+        return f"unknown parameter {where!r}; {fields.__name__} takes {', '.join(fields.model_fields)}"
+    if not where:
+        return item["msg"].removeprefix("Value error, ")
+    return f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
