@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from laghu import classical, corpora, distillation, evaluation, measurement, provenance, quiet, texts
+from laghu import classical, corpora, distillation, evaluation, freshness, measurement, provenance, quiet
 from laghu.corpora import Corpus
 from laghu.energy import grid_intensity, track
 from laghu.experiment import load, predict_logits
@@ -88,20 +88,8 @@ def measure_classical(spec: RunSpec, corpus: Corpus, started: datetime) -> RunRe
     )
 
 
-def data_sha256(spec: RunSpec, corpus: Corpus) -> str:
-    """Digest of all text that a run depends on: its corpus and, where it pretrains, the unlabelled text."""
-    if spec.technique == "classical" or spec.model:
-        return provenance.digest(corpus.sha256)
-    return provenance.digest(corpus.sha256, texts.sha256(spec.pretraining.text))
-
-
-def run_key(spec: RunSpec, data: str) -> str:
-    """Key of a run, from what `provenance.run_key` takes; `data` is its `data_sha256`."""
-    return provenance.run_key(spec.technique, spec.model_dump(exclude_defaults=True), data)
-
-
 def _identity(spec: RunSpec, corpus: Corpus, started: datetime) -> dict[str, Any]:
-    data = data_sha256(spec, corpus)
+    data = freshness.data_sha256(spec)
     return {
         "study": spec.study,
         "run": spec.run,
@@ -116,8 +104,8 @@ def _identity(spec: RunSpec, corpus: Corpus, started: datetime) -> dict[str, Any
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "data_sha256": data,
-        "run_key": run_key(spec, data),
-        "settings": spec.model_dump(),
+        "run_key": freshness.run_key(spec, data),
+        "settings": spec.model_dump(mode="json"),
         "grid_g_per_kwh": grid_intensity(spec.measuring.country),
         "started": started,
     }

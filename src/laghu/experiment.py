@@ -23,7 +23,7 @@ from transformers import (
     set_seed,
 )
 
-from laghu import backbones, corpora, distillation, evaluation, measurement, texts
+from laghu import backbones, corpora, distillation, evaluation, freshness, measurement, provenance, texts
 from laghu.compression import movement, surgery
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
@@ -73,7 +73,7 @@ def backbone(spec: RunSpec) -> Stage:
     inputs = {
         "architecture": architecture.model_dump(),
         "pretraining": settings.model_dump(),
-        "text": texts.sha256(settings.text),
+        "text": freshness.text_sha256(settings.text),
     }
     return stage("backbone", ["backbones"], inputs, build)
 
@@ -100,7 +100,7 @@ def baseline(spec: RunSpec, corpus: Corpus) -> Stage:
         return report.as_dict() | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "origin": origin, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
+        "recipe": _recipe(), "origin": origin, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
         "fine_tuning": settings.model_dump(),
     }
     return stage("baseline", _TRAINING, inputs, build)
@@ -149,6 +149,7 @@ def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
             callbacks=[movement.ThresholdCallback(scores, schedule)], optimizers=(optimizer, None),
         )
         report = train(trainer, spec.measuring.country).as_dict()
+        report["thresholds"] = [schedule(step, report["steps"]) for step in range(report["steps"] + 1)]
         report["scores"] = [layer.values.detach().flatten().tolist() for layer in scores.neurons]
         report["kept"] = [indices.tolist() for indices in scores.kept_neurons()]
         probe = partial(predict_logits, spec, corpus.splits["validation"]["text"][:256], tokenizer=tokenizer)
@@ -159,8 +160,8 @@ def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
         return report | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "teacher": teacher.key, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
-        "pruning_level": spec.pruning_level, "pruning": settings.model_dump(),
+        "recipe": _recipe(), "teacher": teacher.key, "corpus": corpus.sha256, "seed": spec.seed,
+        "precision": spec.precision, "pruning_level": spec.pruning_level, "pruning": settings.model_dump(),
         "fine_tuning": spec.fine_tuning.model_dump(), "distilling": spec.distilling.model_dump() if joint else None,
     }
     return stage("pruned", _PRUNING, inputs, build)
@@ -189,10 +190,23 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
         return report.as_dict() | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "teacher": teacher.key, "student": student.key, "corpus": corpus.sha256, "seed": spec.seed,
-        "precision": spec.precision, "fine_tuning": settings.model_dump(), "distilling": spec.distilling.model_dump(),
+        "recipe": _recipe(), "teacher": teacher.key, "student": student.key, "corpus": corpus.sha256,
+        "seed": spec.seed, "precision": spec.precision, "fine_tuning": settings.model_dump(),
+        "distilling": spec.distilling.model_dump(),
     }
     return stage("distilled", _PRUNING, inputs, build)
+
+
+def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
+    """The stages that the run's technique trains, in order.
+
+    Without pruning that is the classifier, fine-tuned in the run's precision. With it, the pruned model and, where
+    distillation follows pruning, the distilled one; the pruned model is then the one of the run without distillation.
+    """
+    if not spec.pruning_level:
+        return [baseline(spec, corpus)]
+    pruned = prune(spec, corpus, teacher)
+    return [pruned, distil(spec, corpus, teacher, pruned)] if spec.distillation == "after" else [pruned]
 
 
 def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -203,6 +217,11 @@ def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedToken
 
 
 # ------------------------------------------------------------------------------------------------ parts of the above
+
+
+def _recipe() -> str:
+    # This module alone: what it imports for measuring does not change what is trained.
+    return provenance.module_digest("experiment")
 
 
 def _from_backbone(spec: RunSpec) -> tuple[str, str]:

@@ -25,7 +25,10 @@ from laghu import paths
 
 # Modules that move, show or store what others compute. `spec` is among them because its values enter every key.
 CARRIERS = frozenset(
-    {"cli", "errors", "paths", "progress", "provenance", "quiet", "records", "report", "runner", "spec"}
+    {
+        "cli", "errors", "freshness", "paths", "progress", "provenance", "quiet", "records", "report", "runner", "spec",
+        "stages",
+    }
 )
 _PACKAGE = Path(__file__).parent
 
@@ -98,6 +101,11 @@ def reachable(modules: Iterable[str]) -> list[str]:
 def code_digest(modules: Iterable[str]) -> str:
     """Digest of the code that the given laghu modules can reach."""
     return digest({name: _stripped_module(name) for name in reachable(modules)})
+
+
+def module_digest(name: str) -> str:
+    """Digest of the code of one laghu module, without what it imports."""
+    return digest(_stripped_module(name))
 
 
 def template_code(template: Path) -> str:

@@ -1,7 +1,6 @@
 """What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
 
 from collections.abc import Mapping
-from types import FunctionType, ModuleType
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
@@ -156,7 +155,7 @@ class RunSpec(_Settings):
         parameters = {
             name: value for name, value in namespace.items()
             if not name.startswith("_") and name not in _IPYTHON_NAMES
-            and not isinstance(value, ModuleType | FunctionType | type)
+            and isinstance(value, str | int | float | list | dict | None)
         }
         return checked(cls, {**parameters, "technique": technique})
 

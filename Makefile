@@ -1,0 +1,41 @@
+# Two commands do everything: `make reproduce` and `make test`. Each target makes the environment it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STUDY  ?= quick
+# Programs of the environment first, so that snakemake's jobs find them too.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: reproduce study test book lab lint lock clean
+
+reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
+	laghu study quick
+	laghu book
+
+study: $(VENV)/installed  ## bring STUDY up to date: make study STUDY=cpu
+	laghu study $(STUDY)
+
+test: $(VENV)/installed  ## lint and test everything, the book included
+	ruff check
+	pytest
+
+book: $(VENV)/installed  ## render the book from the results that are here
+	laghu book
+
+lab: $(VENV)/installed  ## open the notebooks
+	jupyter lab --notebook-dir notebooks
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --editable '.[book,dev,slurm]'
+	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9]*$$//' > requirements.lock
+
+clean:  ## remove what can be made again; published results stay
+	rm -rf $(VENV) _build .cache .snakemake checkpoints book/_generated results/quick results/manual
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m laghu`."""
+
+from laghu.cli import main
+
+main()

@@ -1,0 +1,70 @@
+"""Is a stored result still what the code, the parameters and the data would give?"""
+
+from functools import cache
+
+from laghu import corpora, paths, provenance, texts
+from laghu.errors import LaghuError
+from laghu.records import RunRecord
+from laghu.spec import RunSpec, checked
+
+corpus_sha256 = cache(lambda name: corpora.load(name).sha256)
+text_sha256 = cache(texts.sha256)
+
+
+def data_sha256(spec: RunSpec) -> str:
+    """Digest of all text that a run depends on: its corpus and, where it pretrains, the unlabelled text.
+
+    Raises:
+        LaghuError: the corpus or the text can't be had.
+    """
+    if spec.technique == "classical" or spec.model:
+        return provenance.digest(corpus_sha256(spec.corpus))
+    return provenance.digest(corpus_sha256(spec.corpus), text_sha256(spec.pretraining.text))
+
+
+def run_key(spec: RunSpec, data: str) -> str:
+    """Key of a run on data of that digest; see `provenance.run_key`.
+
+    The study's name is no part of it, nor is any parameter that has its default: a parameter added later leaves the key
+    of earlier results as it was. That a default has changed shows in the record's `settings`.
+    """
+    parameters = spec.model_dump(exclude_defaults=True, exclude={"study"})
+    return provenance.run_key(spec.technique, parameters, data)
+
+
+def why_stale(record: RunRecord, spec: RunSpec, data: str) -> str | None:
+    """None if the record is what `spec` would give on data of that digest now; otherwise the reason, in a few words."""
+    if record.data_sha256 != data:
+        return "the data changed"
+    differing = _differences(record.settings, spec.model_dump(mode="json"))
+    if differing:
+        return f"parameters changed: {', '.join(differing)}"
+    if record.run_key != run_key(spec, data):
+        return "its template, code or pinned versions changed"
+    return None
+
+
+def why_unpublishable(record: RunRecord) -> str | None:
+    """As `why_stale`, for a record on its own: its data is taken as it says, its parameters as it holds them."""
+    return why_stale(record, checked(RunSpec, record.settings), record.data_sha256)
+
+
+def is_current(spec: RunSpec) -> bool:
+    """Whether record and executed notebook of this run are on disk and up to date."""
+    folder = paths.results(spec.study)
+    try:
+        record = RunRecord.load(folder / f"{spec.run}.json")
+    except LaghuError:
+        return False
+    return (folder / f"{spec.run}.ipynb").is_file() and why_stale(record, spec, data_sha256(spec)) is None
+
+
+def _differences(recorded: dict, current: dict, prefix: str = "") -> list[str]:
+    """Names of the recorded parameters whose current value is another; parameters added since are not compared."""
+    names = []
+    for name, value in recorded.items():
+        if isinstance(value, dict) and isinstance(current.get(name), dict):
+            names += _differences(value, current[name], f"{prefix}{name}.")
+        elif name not in current or current[name] != value:
+            names.append(prefix + name)
+    return names

@@ -1,0 +1,1 @@
+"""From records to tables, figures and pages; nothing here trains or measures."""

@@ -1,0 +1,97 @@
+"""The book: its table of contents from the results that are here, and the build, where a warning is an error."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from laghu import paths
+from laghu.errors import LaghuError
+from laghu.report.rows import Row, row_of
+
+# Studies whose results are committed; `_toc.yml` names their pages.
+PUBLISHED = frozenset({"cpu", "gpu"})
+
+
+def build(out: Path | None = None) -> Path:
+    """Render the book; returns its first page.
+
+    Args:
+        out: folder that receives `_build/html`; the repository if not given.
+
+    Raises:
+        LaghuError: a notebook to be published ends in an error, or the build gave warnings; it lists them.
+    """
+    site = (out or paths.root()).resolve() / "_build"
+    toc, absent = assemble(yaml.safe_load((paths.root() / "_toc.yml").read_text(encoding="utf-8")))
+    if absent:
+        print(f"left out, not run in this checkout: {', '.join(absent)}")
+    for page in pages(toc):
+        if page.endswith(".ipynb"):
+            refuse_errors(paths.root() / page)
+    site.mkdir(parents=True, exist_ok=True)
+    contents = site / "_toc.yml"
+    contents.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+    _render(contents, site.parent)
+    return site / "html" / "index.html"
+
+
+def assemble(toc: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The committed table of contents without notebooks that are not there, and with those of the reader's own studies.
+
+    Returns:
+        The table of contents, and the notebooks left out.
+    """
+    parts, absent = [], []
+    for part in toc["parts"]:
+        there = []
+        for chapter in part["chapters"]:
+            missing = chapter["file"].endswith(".ipynb") and not (paths.root() / chapter["file"]).is_file()
+            (absent if missing else there).append(chapter)
+        if there:
+            parts.append({**part, "chapters": there})
+    if own := _own_notebooks():
+        parts.append({"caption": "Your own runs", "chapters": [{"file": page} for page in own]})
+    return {**toc, "parts": parts}, [chapter["file"] for chapter in absent]
+
+
+def pages(toc: dict[str, Any]) -> list[str]:
+    """Every page of a table of contents but its root."""
+    return [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+
+
+def refuse_errors(notebook: Path) -> None:
+    """Raise if the executed notebook holds an error: Jupyter Book would publish it without a word.
+
+    Raises:
+        LaghuError: names the notebook and the error.
+    """
+    for number, cell in enumerate(nbformat.read(notebook, as_version=4).cells, start=1):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                what = f"{output.ename}: {output.evalue}"
+                raise LaghuError(f"{notebook.name}: cell {number} ends in {what}; run it again")
+
+
+def _own_notebooks() -> list[str]:
+    """Executed notebooks of studies that are not published, study by study in the order of tables."""
+    notebooks = [file for file in (paths.root() / "results").glob("*/*.ipynb") if file.parent.name not in PUBLISHED]
+    notebooks.sort(key=lambda file: (file.parent.name, Row.parse(row_of(file.stem)).order, file.stem))
+    return [file.relative_to(paths.root()).as_posix() for file in notebooks]
+
+
+def _render(contents: Path, out: Path) -> None:
+    """Run Jupyter Book in a process of its own: it and Sphinx keep state in global variables."""
+    command = [
+        sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(paths.root()),
+        "--path-output", str(out), "--toc", str(contents), "-W", "-n", "--keep-going", "-q",
+    ]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode:
+        lines = re.sub(r"\x1b\[[\d;]*m", "", built.stderr).splitlines()
+        warnings = list(dict.fromkeys(line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)))
+        raise LaghuError("\n".join(["the book does not build without warnings:", *(warnings or lines[-5:])]))

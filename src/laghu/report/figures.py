@@ -1,0 +1,248 @@
+"""Figures of a study: drawn from the frame of its records, with caption, alt text and the numbers drawn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from laghu.report import formats, style
+from laghu.report.rows import GROUPS, Row
+from laghu.report.style import LOOKS, MUTED
+from laghu.report.tables import derived, paper_table, summary
+
+ACCURACY = "accuracy.clean.value"
+_PRUNED = ("pruning", "joint", "after")
+_PAPER = "#8c2d04"
+_VIEWS = {"published": "as published", "deduplicated": "first occurrences", "clean": "clean"}
+
+
+_NO_GUIDES = pd.Series(dtype=float)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what goes with it in a book. `data` holds the numbers drawn, in the units of the record."""
+
+    figure: Figure
+    caption: str
+    alt: str
+    data: pd.DataFrame
+
+
+def accuracy_speed(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against measured speed-up, with the FLOP bound of each pruning level."""
+    bounds = _bounds(frame)
+    written = ", ".join(f"{bound:.2f}× at {level:g} %" for level, bound in bounds.items())
+    return _trade_off(
+        frame, "speed_up.median", "Accuracy and speed", "Speed-up over the fp32 baseline (×)",
+        "speed-up over the fp32 baseline", guides=bounds,
+        note="Dotted: the most that pruning gives in fp32 if only the encoder's matrix products take time "
+             f"({written}).",
+    )
+
+
+def accuracy_parameters(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the number of parameters."""
+    return _trade_off(frame, "parameters.total", "Accuracy and size", "Parameters ({})", "the number of parameters")
+
+
+def accuracy_training_carbon(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the CO2e of training. Levels of a technique cost much the same, so they are not joined."""
+    return _trade_off(
+        frame, "co2e_kg", "Accuracy and the carbon of training", "CO₂e of training ({})", "the CO₂e of training",
+        linewidth=0, note="Counted are a row's own stages; the teacher that they start from is the baseline.",
+    )
+
+
+def accuracy_inference_carbon(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the CO2e of classifying 1,000 texts."""
+    field = "inference_energy.co2e_kg_per_1000_documents"
+    return _trade_off(frame, field, "Accuracy and the carbon of use", "CO₂e per 1,000 texts ({})",
+                      "the CO₂e of classifying 1,000 texts")
+
+
+def accuracy_views(frame: pd.DataFrame) -> Drawing:
+    """Accuracy of every row on the three views of the test split."""
+    frame, table = derived(frame), summary(frame)
+    figure, axes = style.canvas(width=6, height=0.8 + 0.33 * len(table))
+    fills = {"published": "white", "deduplicated": "#c9c9c9", "clean": None}
+    for place, name in enumerate(table.index):
+        look = LOOKS[Row.parse(name).group]
+        means = [100 * table.loc[name, (f"accuracy.{view}.value", "mean")] for view in _VIEWS]
+        axes.plot(means, [place] * len(means), color=look.color, linewidth=1, alpha=0.4, zorder=1)
+        for (view, fill), mean in zip(fills.items(), means, strict=True):
+            seeds = 100 * frame.loc[frame["row"] == name, f"accuracy.{view}.value"]
+            axes.scatter(seeds, [place + 0.24] * len(seeds), s=7, color=look.color, alpha=0.5, linewidth=0)
+            axes.scatter(mean, place, s=46, marker="o", facecolor=fill or look.color, edgecolor=look.color,
+                         linewidth=1.4, zorder=2)
+    for view, fill in fills.items():
+        axes.scatter([], [], s=46, facecolor=fill or MUTED, edgecolor=MUTED, linewidth=1.4, label=_VIEWS[view])
+    axes.set(xlabel="Accuracy (%)", title="Accuracy by view")
+    axes.set_yticks(range(len(table)), [Row.parse(name).label for name in table.index])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    rows = {view: f"{frame[f'rows.{view}'].iloc[0]:,}" for view in _VIEWS}
+    caption = (f"Accuracy on all {rows['published']} test rows as published, on the {rows['deduplicated']} first "
+               f"occurrences among them, and on the {rows['clean']} clean ones. Large points: mean over "
+               f"{_seeds(frame)}; small points: single seeds.{_invented(frame)}")
+    alt = "Dot plot of accuracy, one line per row, as published, deduplicated and clean. " + "; ".join(
+        f"{Row.parse(name).label} " + ", ".join(
+            f"{100 * table.loc[name, (f'accuracy.{view}.value', 'mean')]:.1f}" for view in _VIEWS) + " %"
+        for name in table.index) + "."
+    data = table[[f"accuracy.{view}.value" for view in _VIEWS]]
+    return Drawing(figure, caption, alt, _flat(data))
+
+
+def speed_bound(frame: pd.DataFrame) -> Drawing:
+    """Measured speed-up against the FLOP bound at each pruning level, and what the paper prints."""
+    table, bounds = summary(frame), _bounds(frame)
+    fp32 = {group: [name for name in table.index if Row.parse(name).group == group
+                    and Row.parse(name).precision == "fp32"] for group in _PRUNED}
+    figure, axes = style.canvas()
+    axes.plot([0, *bounds.index], [1, *bounds], color=MUTED, linestyle=":", linewidth=1.6, marker="_", markersize=14)
+    labels = [(bounds.index[-1], bounds.iloc[-1], "FLOP bound", MUTED)]
+    obstacles = _along([0, *bounds.index], [1, *bounds])
+    for shift, (group, names) in zip((-2.4, 0, 2.4), fp32.items(), strict=True):
+        if not names:
+            continue
+        levels = [Row.parse(name).level + shift for name in names]
+        median, low, high = (table.loc[names, (f"speed_up.{part}", "mean")] for part in ("median", "low", "high"))
+        axes.errorbar(levels, median, yerr=[median - low, high - median], color=LOOKS[group].color,
+                      marker=LOOKS[group].marker, markersize=7, linestyle="none", elinewidth=1.2)
+        labels.append((levels[-1], median.iloc[-1], GROUPS[group], LOOKS[group].color))
+        obstacles += zip(levels, median, strict=True)
+    printed = paper_table().dropna(subset=["speedup_x"])
+    for distilled, fill, text in (("no", "none", "paper, pruning"), ("yes", _PAPER, "paper, with distillation")):
+        lines = printed[printed["distilled"] == distilled]
+        axes.scatter(lines["pruning_pct"], lines["speedup_x"], marker="v", s=52, facecolor=fill, edgecolor=_PAPER,
+                     linewidth=1.3, zorder=3)
+        labels.append((lines["pruning_pct"].iloc[0], lines["speedup_x"].iloc[0], text, _PAPER))
+        obstacles += zip(lines["pruning_pct"], lines["speedup_x"], strict=True)
+    axes.set(xlabel="FFN neurons removed (%)", ylabel="Speed-up over the baseline (×)", xlim=(-6, 106),
+             title="Speed-up, measured and possible", xticks=[0, *bounds.index])
+    axes.grid(axis="x", visible=False)
+    style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
+                       obstacles)
+    above = sum(line.speedup_x > bounds.get(line.pruning_pct, float("inf")) for line in printed.itertuples())
+    caption = (
+        f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {_seeds(frame)}; bars: "
+        "quartiles) and the FLOP bound, the baseline's matrix products over the pruned model's. Triangles: the factors "
+        f"that the paper prints for its own encoder, {above} of {len(printed)} above the bound of this one."
+    )
+    alt = "Speed-up against the share of FFN neurons removed. " + "; ".join(
+        f"{level:g} %: bound {bound:.2f}×, " + ", ".join(
+            f"{GROUPS[group].lower()} {table.loc[name, ('speed_up.median', 'mean')]:.2f}×"
+            for group, names in fp32.items() for name in names if Row.parse(name).level == level)
+        for level, bound in bounds.items()) + "; paper: " + ", ".join(
+        f"{line.speedup_x:.2f}× at {line.pruning_pct:g} %{' with distillation' if line.distilled == 'yes' else ''}"
+        for line in printed.itertuples()) + "."
+    data = table[["flop_bound", "speed_up.median", "speed_up.low", "speed_up.high"]]
+    return Drawing(figure, caption, alt, _flat(data))
+
+
+# Names by which pages ask for a figure.
+FIGURES: dict[str, Callable[[pd.DataFrame], Drawing]] = {
+    "accuracy-speed": accuracy_speed,
+    "accuracy-parameters": accuracy_parameters,
+    "accuracy-training-carbon": accuracy_training_carbon,
+    "accuracy-inference-carbon": accuracy_inference_carbon,
+    "accuracy-views": accuracy_views,
+    "speed-bound": speed_bound,
+}
+
+
+def _trade_off(
+    frame: pd.DataFrame, field: str, title: str, label: str, against: str, note: str = "",
+    guides: pd.Series = _NO_GUIDES, linewidth: float = 1.2,
+) -> Drawing:
+    """Accuracy on the clean view against one cost; rows of a technique are joined, a smaller marker is a smaller model.
+
+    The classical row is a horizontal line: it has no place on most of the costs, and dwarfs the others on some.
+
+    Args:
+        label: of the horizontal axis; `{}` stands for the unit.
+        guides: vertical lines, by pruning level in percent.
+    """
+    frame, table = derived(frame), summary(frame)
+    drawn = table[table[field, "mean"].notna() & (table.index != "classical")]
+    scale = formats.unit(field, drawn[field, "mean"].median())
+    x, y = scale.factor * drawn[field, "mean"], 100 * drawn[ACCURACY, "mean"]
+    figure, axes = style.canvas()
+    labels: list[tuple[float, float, str, str]] = []
+    obstacles = list(zip(x, y, strict=True))
+    for group in GROUPS:
+        names = [name for name in drawn.index if Row.parse(name).group == group]
+        if not names:
+            continue
+        look = LOOKS[group]
+        # A technique's line starts where the technique does: at the model that it prunes.
+        start = ["baseline"] if group in _PRUNED and "baseline" in drawn.index else []
+        axes.plot(x[start + names], y[start + names], color=look.color, linewidth=linewidth, alpha=0.55, zorder=1)
+        obstacles += _along(x[start + names], y[start + names])
+        for name in names:
+            interval = [100 * table.loc[name, (f"accuracy.clean.{end}", "mean")] for end in ("low", "high")]
+            axes.vlines(x[name], *interval, color=look.color, linewidth=1, alpha=0.35, zorder=1)
+            runs = frame[frame["row"] == name]
+            obstacles += zip(scale.factor * runs[field], 100 * runs[ACCURACY], strict=True)
+            axes.scatter(scale.factor * runs[field], 100 * runs[ACCURACY], s=8, color=look.color, alpha=0.5,
+                         linewidth=0)
+            axes.scatter(x[name], y[name], s=90 - 0.8 * Row.parse(name).level, color=look.color, marker=look.marker,
+                         edgecolor="white", linewidth=0.6, zorder=3)
+        labels.append((x[names[-1]], y[names[-1]], GROUPS[group], look.color))
+    symbol = "" if scale.symbol == "×" else scale.symbol
+    axes.set(xlabel=label.format(symbol), ylabel="Accuracy, clean test rows (%)", title=title)
+    for level, place in guides.items():
+        axes.axvline(place, color=MUTED, linestyle=":", linewidth=1.2, zorder=0)
+        axes.annotate(f"{level:g} %\n{place:.2f}×", (place, 1), xycoords=("data", "axes fraction"), xytext=(3, -1),
+                      textcoords="offset points", va="top", color=MUTED, fontsize=8)
+    low, high = min([*x, *guides]), max([*x, *guides])
+    axes.set_xlim(low - 0.12 * (high - low), high + 0.14 * (high - low))
+    dashed = ""
+    if "classical" in table.index:
+        level = 100 * table.loc["classical", (ACCURACY, "mean")]
+        axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, zorder=0.9)
+        labels.append((axes.get_xlim()[1], level, GROUPS["classical"], MUTED))
+        obstacles += _along(axes.get_xlim(), (level, level))
+        dashed = f" Dashed: {GROUPS['classical']}, {level:.1f} %."
+    style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
+                       obstacles)
+    caption = (
+        f"Accuracy on the clean test rows against {against}. Large points: mean over {_seeds(frame)}, smaller for "
+        f"smaller models; bars: 95 % bootstrap interval over test rows; small points: single seeds.{dashed}"
+        f"{note and ' ' + note}{_invented(frame)}"
+    )
+    alt = f"Scatter plot of accuracy on clean test rows against {against}. " + "; ".join(
+        f"{Row.parse(name).label}: {y[name]:.1f} % at {scale.with_symbol(scale.number(value))}"
+        for name, value in drawn[field, "mean"].items()) + "."
+    return Drawing(figure, caption, alt, _flat(table[[ACCURACY, "accuracy.clean.low", "accuracy.clean.high", field]]))
+
+
+def _along(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    """Points along a line through the given ones, close enough for a label to see the line."""
+    at = np.linspace(0, len(x) - 1, 30 * len(x))
+    return list(zip(np.interp(at, range(len(x)), x), np.interp(at, range(len(y)), y), strict=True))
+
+
+def _bounds(frame: pd.DataFrame) -> pd.Series:
+    """FLOP bound by pruning level in percent, levels above 0."""
+    bound = summary(frame)["flop_bound", "mean"].dropna()
+    levels = pd.Series({name: Row.parse(name).level for name in bound.index}, dtype=float)
+    bound = bound.groupby(levels).first()
+    return bound[bound.index > 0]
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    count = frame["seed"].nunique()
+    return f"{count} seeds" if count > 1 else "one seed"
+
+
+def _invented(frame: pd.DataFrame) -> str:
+    return " The corpus is invented: accuracies say nothing about Marathi news." if frame["synthetic"].any() else ""
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns `field.mean`, `field.std`, `field.count` instead of two levels."""
+    return table.set_axis([".".join(column) for column in table.columns], axis=1)

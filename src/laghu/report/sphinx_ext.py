@@ -1,0 +1,351 @@
+"""Numbers, tables and figures of the records for the pages of the book.
+
+Roles: {value}`cpu/pruning-50-seed1#accuracy.clean.value` one run's number, {mean}`cpu/pruning-50#accuracy.clean.value`
+mean ± standard deviation over a row's seeds, {count}`cpu/pruning-50` and {count}`cpu` the number of runs.
+Directives: `study-table` and `study-figure` (argument: its name; options `study`, `name`, `alt`; content: the caption),
+and `run-table` (argument: the study), whose lines are what numbers link to.
+
+What does not exist is a warning, which fails the book's build. A study that is defined but has not been run is none:
+its numbers read "not run yet", so that the book builds on machines that never run it.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+import laghu
+from laghu import paths
+from laghu.errors import LaghuError
+from laghu.report import figures, formats, style, tables
+
+_LOG = logging.getLogger(__name__)
+_NOT_RUN = "not run yet"
+_CAPTIONS = {
+    "summary": "Size, quality, speed and carbon",
+    "quality": "Quality on the three views of the test split",
+    "speed": "Size and speed",
+    "energy": "Time, energy and carbon",
+    "table-one": "Table I of the paper beside the same rows here",
+}
+_OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
+# What most runs of a study share; said once above its table where they do.
+_SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    for role in (ValueRole, MeanRole, CountRole):
+        app.add_role(role.keyword, role())
+    app.add_directive("study-table", StudyTable)
+    app.add_directive("study-figure", StudyFigure)
+    app.add_directive("run-table", RunTable)
+    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def study(name: str) -> pd.DataFrame:
+    """`tables.study`, read once for as long as its files stay as they are; empty if it has not been run.
+
+    Raises:
+        LaghuError: there is no such study, or one of its records can't be read.
+    """
+    files = sorted(paths.results(name).glob("*.json"))
+    if not files and not (paths.studies() / f"{name}.yaml").is_file():
+        raise LaghuError(f"no study {name!r}: neither studies/{name}.yaml nor records in results/{name}")
+    return _read(name, tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=8)
+def _read(name: str, stamp: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
+    return tables.study(name)
+
+
+# ------------------------------------------------------------------------------------------------ roles
+
+
+class _NumberRole(SphinxRole):
+    """A number in running text, linked to the run that it comes from."""
+
+    keyword: str
+    pattern: str
+    example: str
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        # Sphinx can't know that a record or this code changed, so pages with numbers are read at every build.
+        self.env.note_reread()
+        try:
+            if not (match := re.fullmatch(self.pattern, self.text)):
+                raise LaghuError(f"{self.text!r} is not of the form {self.example}")
+            frame = study(match["study"])
+            if frame.empty:
+                return [nodes.inline("", _NOT_RUN, classes=["laghu-missing"])], []
+            return [self.number(frame, **match.groupdict())], []
+        except LaghuError as error:
+            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
+            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+
+    def number(self, frame: pd.DataFrame, **parts: str) -> nodes.Node:
+        raise NotImplementedError
+
+    def linked(self, text: str, target: str, tooltip: str) -> nodes.Node:
+        link = addnodes.pending_xref(
+            "", nodes.inline("", text), refdomain="std", reftype="ref", reftarget=target, refexplicit=True,
+            refwarn=True, refdoc=self.env.docname,
+        )
+        return nodes.abbreviation("", "", link, explanation=tooltip, classes=["laghu-number"])
+
+
+class ValueRole(_NumberRole):
+    keyword = "value"
+    pattern = r"(?P<study>[^/#]+)/(?P<run>[^/#]+)#(?P<field>[^#]+)"
+    example = "cpu/pruning-50-seed1#accuracy.clean.value"
+
+    def number(self, frame: pd.DataFrame, study: str, run: str, field: str) -> nodes.Node:
+        if run not in frame.index:
+            raise LaghuError(f"study {study!r} has no run {run!r}")
+        line = frame.loc[run]
+        value = line[_column(frame, field)]
+        text = formats.show(field, value.item() if hasattr(value, "item") else value)
+        provenance = tables.runs(frame).loc[run]
+        key, commit = (formats.short(provenance[field]) for field in ("run_key", "commit"))
+        tooltip = f"{run}, run key {key}, commit {commit}, {provenance['hardware']}, {provenance['started']:%Y-%m-%d}"
+        return self.linked(text, f"run-{study}-{run}", tooltip)
+
+
+class MeanRole(_NumberRole):
+    keyword = "mean"
+    pattern = r"(?P<study>[^/#]+)/(?P<row>[^/#]+)#(?P<field>[^#]+)"
+    example = "cpu/pruning-50#accuracy.clean.value"
+
+    def number(self, frame: pd.DataFrame, study: str, row: str, field: str) -> nodes.Node:
+        runs = _row(frame, study, row)
+        values = pd.to_numeric(runs[_column(frame, field)], errors="coerce")
+        text = formats.show_spread(field, values.mean(), values.std())
+        seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
+        spread = ", mean ± standard deviation" if "±" in text else ""
+        return self.linked(text, f"row-{study}-{row}", f"{row}: {seeds}{spread}")
+
+
+class CountRole(_NumberRole):
+    keyword = "count"
+    pattern = r"(?P<study>[^/#]+)(?:/(?P<row>[^/#]+))?"
+    example = "cpu or cpu/pruning-50"
+
+    def number(self, frame: pd.DataFrame, study: str, row: str | None) -> nodes.Node:
+        return nodes.Text(str(len(_row(frame, study, row) if row else frame)))
+
+
+def _row(frame: pd.DataFrame, study: str, row: str) -> pd.DataFrame:
+    runs = frame[frame["row"] == row]
+    if runs.empty:
+        raise LaghuError(f"study {study!r} has no row {row!r}; it has {', '.join(sorted(frame['row'].unique()))}")
+    return runs
+
+
+def _column(frame: pd.DataFrame, field: str) -> str:
+    if field not in frame:
+        head = field.split(".")[0]
+        near = [name for name in frame if name.split(".")[0] == head] or list(dict.fromkeys(
+            name.split(".")[0] for name in frame))
+        raise LaghuError(f"no field {field!r} in a record; there are {', '.join(near)}")
+    return field
+
+
+# ------------------------------------------------------------------------------------------------ directives
+
+
+class _StudyDirective(SphinxDirective):
+    """Something made from the records of one study; what is wrong with it is a warning at its place."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        try:
+            return self.content_of(self.arguments[0])
+        except LaghuError as error:
+            _LOG.warning("%s %s: %s", self.name, self.arguments[0], error, location=self.get_location(), type="laghu")
+            return []
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        raise NotImplementedError
+
+    def study(self) -> str:
+        if "study" not in self.options:
+            raise LaghuError("needs the option :study:")
+        return self.options["study"]
+
+    def caption(self, generated: str) -> list[nodes.Node]:
+        """The directive's content, or else the generated text."""
+        if not self.content:
+            return [nodes.Text(generated)]
+        parsed = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, parsed)
+        if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
+            raise LaghuError("its content is the caption, and has to be one paragraph")
+        return list(parsed[0].children)
+
+    def download(self, file: Path, text: str) -> nodes.Node:
+        target = "/" + file.relative_to(self.env.srcdir).as_posix()
+        return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=self.env.docname)
+
+    def generated(self, study: str, name: str) -> Path:
+        file = Path(self.env.srcdir) / "book" / "_generated" / study / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+
+class StudyTable(_StudyDirective):
+    option_spec: ClassVar = _OPTIONS
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        if argument not in _CAPTIONS:
+            raise LaghuError(f"no such table; there are {', '.join(_CAPTIONS)}")
+        name = self.study()
+        frame = study(name)
+        if frame.empty:
+            return self.numbered(_table([[_entry("Not run yet")]], [[_not_run(name)]]), _CAPTIONS[argument])
+        if argument == "table-one":
+            numbers = tables.table_one(frame, tables.paper_table())
+            text = tables.rendered_table_one(numbers)
+        else:
+            numbers = tables.summary(frame)[tables.SUMMARIES[argument]]
+            text = tables.rendered(numbers, tables.SUMMARIES[argument])
+        file = self.generated(name, f"{argument}.csv")
+        numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
+        seeds = frame["seed"].nunique()
+        spread = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ", one seed"
+        invented = " The corpus is invented." if frame["synthetic"].any() else ""
+        link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
+        return [*self.numbered(_of_frame(text), f"{_CAPTIONS[argument]}{spread}.{invented}"), link]
+
+    def numbered(self, table: nodes.table, caption: str) -> list[nodes.Node]:
+        table.insert(0, nodes.title("", "", *self.caption(caption)))
+        self.add_name(table)
+        return [table]
+
+
+class StudyFigure(_StudyDirective):
+    option_spec: ClassVar = _OPTIONS | {"alt": directives.unchanged}
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        if argument not in figures.FIGURES:
+            raise LaghuError(f"no such figure; there are {', '.join(figures.FIGURES)}")
+        name = self.study()
+        frame = study(name)
+        if frame.empty:
+            note = nodes.note("", nodes.paragraph("", _not_run(name)))
+            return self.numbered(note, argument.replace("-", " ").capitalize())
+        drawing = figures.FIGURES[argument](frame)
+        image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
+        style.save(drawing.figure, image)
+        drawing.data.to_csv(data)
+        uri = "/" + image.relative_to(self.env.srcdir).as_posix()
+        shown = nodes.image("", uri=uri, alt=self.options.get("alt", drawing.alt))
+        legend = nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"]))
+        return self.numbered(shown, drawing.caption, legend)
+
+    def numbered(self, shown: nodes.Node, caption: str, *rest: nodes.Node) -> list[nodes.Node]:
+        figure = nodes.figure("", shown, nodes.caption("", "", *self.caption(caption)), *rest, align="default")
+        self.add_name(figure)
+        return [figure]
+
+
+class RunTable(_StudyDirective):
+    """Every run of a study, with its record and notebook to download; numbers in the text link here."""
+
+    has_content = False
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        frame = study(argument)
+        if frame.empty:
+            return [nodes.note("", nodes.paragraph("", _not_run(argument)))]
+        runs = tables.runs(frame)
+        shared = [field for field in _SHARED if runs[field].nunique() == 1]
+        facts = nodes.field_list("", *(
+            nodes.field("", nodes.field_name("", _SHARED[field]), nodes.field_body("", nodes.paragraph("", value)))
+            for field in shared for value in [runs[field].iloc[0]]
+        ))
+        differing = [field for field in _SHARED if field not in shared]
+        took = formats.unit("seconds", runs["seconds"].median())
+        headings = ["Run", *(_SHARED[field] for field in differing), "Run key", "Started (UTC)",
+                    f"Took ({took.symbol})", "Files"]
+        lines = [
+            [
+                self.run_cell(argument, run, line["row"]),
+                *(_digest(line[field]) if field in {"commit", "data"} else line[field] for field in differing),
+                _digest(line["run_key"]),
+                f"{line['started']:%Y-%m-%d %H:%M}",
+                took.number(line["seconds"]),
+                self.files_cell(argument, run),
+            ]
+            for run, line in runs.assign(row=runs["row"].where(~runs["row"].duplicated())).iterrows()
+        ]
+        return [*([facts] if shared else []), _table([[_entry(heading) for heading in headings]], lines)]
+
+    def run_cell(self, study: str, run: str, row: str | float) -> nodes.Node:
+        """The run's name, linked to its page if the book has one; anchors of the run and, where given, of its row."""
+        page = f"results/{study}/{run}"
+        name: nodes.Node = nodes.Text(run)
+        if page in self.env.found_docs:
+            name = addnodes.pending_xref(
+                "", nodes.inline("", run), refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True,
+                refwarn=True, refdoc=self.env.docname,
+            )
+        for anchor in [f"run-{study}-{run}", *([f"row-{study}-{row}"] if isinstance(row, str) else [])]:
+            name = nodes.inline("", "", name, names=[anchor])
+            self.state.document.note_explicit_target(name)
+        return name
+
+    def files_cell(self, study: str, run: str) -> nodes.Node:
+        record, notebook = (paths.results(study) / f"{run}{suffix}" for suffix in (".json", ".ipynb"))
+        links = [self.download(record, "record")]
+        if notebook.is_file():
+            links += [nodes.Text(", "), self.download(notebook, "notebook")]
+        return nodes.inline("", "", *links)
+
+
+def _not_run(name: str) -> str:
+    return f"The study {name!r} has not been run in this checkout; laghu study {name} runs it."
+
+
+def _digest(value: str) -> nodes.Node:
+    return nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)
+
+
+def _of_frame(text: pd.DataFrame) -> nodes.table:
+    """A frame of texts: its index as row headings, columns of two levels as two lines of column headings."""
+    bottom = [_entry(name) for name in text.columns.get_level_values(-1)]
+    lines = [list(line) for line in text.itertuples(name=None)]
+    if text.columns.nlevels == 1:
+        return _table([[_entry(""), *bottom]], lines)
+    spans = text.columns.get_level_values(0).value_counts(sort=False)
+    top = [_entry(name, morecols=width - 1, classes=["laghu-span"]) for name, width in spans.items()]
+    return _table([[_entry(""), *top], [_entry(""), *bottom]], lines)
+
+
+def _table(headings: list[list[nodes.entry]], lines: list[list[str | nodes.Node]]) -> nodes.table:
+    """A table whose first column heads its lines."""
+    columns = len(lines[0])
+    return nodes.table("", nodes.tgroup(
+        "",
+        *(nodes.colspec("", colwidth=1, **({} if place else {"stub": 1})) for place in range(columns)),
+        nodes.thead("", *(nodes.row("", *cells) for cells in headings)),
+        nodes.tbody("", *(nodes.row("", *map(_entry, cells)) for cells in lines)),
+        cols=columns,
+    ), classes=["laghu-table"])
+
+
+def _entry(content: str | nodes.Node, classes: list[str] | None = None, **attributes: int) -> nodes.entry:
+    child = content if isinstance(content, nodes.Node) else nodes.Text(content)
+    return nodes.entry("", nodes.paragraph("", "", child), classes=classes or [],
+                       **{name: value for name, value in attributes.items() if value})

@@ -1,0 +1,140 @@
+"""One look for all figures: font, colours, markers, and labels that don't cover each other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+_FONTS = Path(__file__).parent / "fonts"
+
+
+@dataclass(frozen=True)
+class Look:
+    color: str
+    marker: str
+
+
+# Okabe & Ito's colours: told apart in every common kind of colour blindness. Keys as in `rows.GROUPS`.
+LOOKS = {
+    "classical": Look("#6e6e6e", "X"),
+    "baseline": Look("#000000", "D"),
+    "pruning": Look("#0072b2", "o"),
+    "joint": Look("#d55e00", "s"),
+    "after": Look("#009e73", "^"),
+    "mixed-precision": Look("#b0468c", "P"),
+}
+MUTED = "#6e6e6e"
+
+_THEME: dict[str, Any] = {
+    # 3.11 is the first matplotlib to shape Devanagari; DejaVu has no glyph of it, so the second family is needed.
+    "font.family": ["DejaVu Sans", "Noto Sans Devanagari"],
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e3e3e3",
+    "legend.frameon": False,
+    # Opaque, so that a dark page leaves the figure readable.
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 144,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.12,
+    "figure.constrained_layout.w_pad": 0.12,
+    # The same records give the same bytes.
+    "svg.hashsalt": "laghu",
+}
+
+
+def canvas(width: float = 5.2, height: float = 4.0, **subplots: Any) -> tuple[Figure, Any]:
+    """A themed figure and its axes, as from `plt.subplots`; sizes in inches.
+
+    It is closed at once, so that a notebook shows it once: where a cell returns it.
+    """
+    known = {Path(font.fname) for font in font_manager.fontManager.ttflist}
+    for file in set(_FONTS.glob("*.ttf")) - known:
+        font_manager.fontManager.addfont(file)
+    sns.set_theme(style="whitegrid", palette="colorblind")
+    matplotlib.rcParams.update(_THEME)
+    figure, axes = plt.subplots(figsize=(width, height), **subplots)
+    plt.close(figure)
+    return figure, axes
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write an SVG; its text is drawn as outlines, so that it needs no font where it's read."""
+    figure.savefig(file, format="svg", metadata={"Date": None})
+
+
+def label_points(
+    axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str], colors: Sequence[str],
+    obstacles: Sequence[tuple[float, float]] = (),
+) -> list[Annotation]:
+    """Write a text beside each point where it covers least: other labels, points, obstacles or the edge.
+
+    Places are tried in rings around the point, nearest first; limits of the axes have to be final.
+
+    Args:
+        points: in data coordinates, as are the obstacles.
+    """
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    marks = axes.transData.transform(np.array([*points, *obstacles], dtype=float))
+    taken: list[Bbox] = []
+    labels = []
+    for point, text, color in zip(points, texts, colors, strict=True):
+        label = axes.annotate(text, point, xytext=(0, 0), textcoords="offset points", va="center", fontsize=9)
+        boxes = {}
+        for dx, dy, side in _PLACES:
+            label.set(position=(dx, dy), ha=side)
+            boxes[dx, dy, side] = label.get_window_extent().padded(3)
+        label.remove()
+        dx, dy, side = min(boxes, key=lambda place: _cost(boxes[place], frame, taken, marks) + math.hypot(*place[:2]))
+        taken.append(boxes[dx, dy, side])
+        leader = {"arrowstyle": "-", "color": color, "linewidth": 0.6, "alpha": 0.6}
+        labels.append(axes.annotate(
+            text, point, xytext=(dx, dy), textcoords="offset points", va="center", ha=side, fontsize=9, color=color,
+            arrowprops=leader if math.hypot(dx, dy) > 20 else None,
+        ))
+    return labels
+
+
+def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], marks: np.ndarray) -> float:
+    """What a label in that box would hide or lose: pixels outside and over other labels, and marks covered."""
+    outside = box.width * box.height - _overlap(box, frame)
+    covered = np.all((marks > box.min) & (marks < box.max), axis=1).sum()
+    return 10 * (outside + sum(_overlap(box, other) for other in taken)) + 25 * covered
+
+
+def _overlap(box: Bbox, other: Bbox) -> float:
+    common = Bbox.intersection(box, other)
+    return common.width * common.height if common else 0.0
+
+
+# Offsets in points and the alignment that goes with them: right, left, above and below, then farther out.
+_PLACES = [
+    (dx, dy, side)
+    for ring in (1.0, 1.8, 2.8, 4.0)
+    for dx, dy, side in (
+        (8, 0, "left"), (-8, 0, "right"), (6, 9 * ring, "left"), (6, -9 * ring, "left"),
+        (-6, 9 * ring, "right"), (-6, -9 * ring, "right"), (0, 10 * ring, "center"), (0, -10 * ring, "center"),
+        (14 * ring, 10 * ring, "left"), (14 * ring, -10 * ring, "left"),
+        (-14 * ring, 10 * ring, "right"), (-14 * ring, -10 * ring, "right"),
+    )
+]

@@ -1,0 +1,152 @@
+"""Runs notebooks: one run with papermill, or a whole study with snakemake."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+
+from laghu import freshness, paths
+from laghu.errors import LaghuError
+from laghu.records import RunRecord
+from laghu.spec import RunSpec, Study
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def title(spec: RunSpec) -> str:
+    """Heading of an executed notebook, e.g. "Pruning 50 %, then distillation, seed 1"."""
+    level = f"{100 * spec.pruning_level:g} %"
+    when = "jointly" if spec.distillation == "joint" else "after"
+    technique = {
+        "baseline": "Baseline",
+        "classical": "TF-IDF and a linear SVM",
+        "pruning": f"Pruning {level}",
+        "pruning_distillation": f"Pruning {level}, distilled {when}",
+        "mixed_precision": f"Mixed precision, {spec.precision}" + (f", pruning {level}" if spec.pruning_level else ""),
+    }[spec.technique]
+    return f"{technique} (seed {spec.seed})"
+
+
+def execute(spec: RunSpec) -> Path:
+    """Execute the run's template into `results/<study>/<run>.ipynb`; the notebook itself writes the record.
+
+    It works under a temporary name, so that a failed run leaves earlier results as they were.
+
+    Raises:
+        papermill.PapermillExecutionError: a cell failed.
+    """
+    folder = paths.results(spec.study)
+    folder.mkdir(parents=True, exist_ok=True)
+    template = nbformat.read(str(paths.templates() / f"{spec.technique}.ipynb"), as_version=4)
+    _retitle(template, title(spec))
+    parameters = spec.model_dump(exclude_unset=True, exclude={"technique"})
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared, executed = Path(scratch) / "template.ipynb", Path(scratch) / "executed.ipynb"
+        nbformat.write(template, str(prepared))
+        papermill.execute_notebook(str(prepared), str(executed), parameters=parameters, progress_bar=False)
+        notebook = nbformat.read(str(executed), as_version=4)
+    _strip(notebook)
+    target = folder / f"{spec.run}.ipynb"
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    nbformat.write(notebook, str(temporary))
+    temporary.replace(target)
+    return target
+
+
+def execute_with_progress(study: Study, spec: RunSpec) -> None:
+    """`execute`, with a line in the terminal now and then: runs done, and how far this one's training has come."""
+    done = sum(freshness.is_current(other) for other in study.runs)
+    head = f"[{study.name} {done}/{len(study.runs)} done] {spec.run}"
+    print(f"{head}: started", flush=True)
+    with watched(head):
+        execute(spec)
+    record = RunRecord.load(paths.results(study.name) / f"{spec.run}.json")
+    seconds = (record.finished - record.started).total_seconds()
+    accuracy = record.accuracy.clean.value
+    print(f"[{study.name}] {spec.run}: finished in {seconds:.0f} s, clean accuracy {accuracy:.1%}", flush=True)
+
+
+def run_study(name: str, target: str, extra: list[str]) -> None:
+    """Bring a study up to date with snakemake, two calls on the same study one after the other.
+
+    Args:
+        target: rule of the Snakefile, "study" or "book".
+        extra: further arguments for snakemake, such as `--profile profiles/slurm`.
+
+    Raises:
+        LaghuError: a run failed, or another process is at work on this study.
+    """
+    Study.load(name)  # a mistake in the study file is one line here, and a traceback in snakemake
+    with _only_one(name):
+        command = [
+            sys.executable, "-m", "snakemake", target, "--snakefile", str(paths.root() / "Snakefile"),
+            "--directory", str(paths.root()), "--config", f"study={name}",
+            # Keys decide what is out of date, and the lock above who may work: snakemake's own would outlive a SIGKILL.
+            "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going", "--quiet", "all", *extra,
+        ]
+        if not any(argument.startswith(("--cores", "-c", "-j", "--jobs", "--profile")) for argument in extra):
+            command += ["--cores", "all"]
+        # The jobs call `laghu`: that of this environment, whether or not it is activated.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        if subprocess.run(command, check=False, env=os.environ | {"PATH": path}).returncode:
+            raise LaghuError(f"study {name!r} did not finish; the run that failed says why above. Call again to go on")
+
+
+@contextmanager
+def _only_one(study: str) -> Iterator[None]:
+    folder = paths.results(study)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LaghuError(f"another process is at work on study {study!r}; wait for it or stop it") from None
+        yield
+
+
+@contextmanager
+def watched(head: str) -> Iterator[None]:
+    """Print the progress of a training in this run's notebook every few seconds, when there is news."""
+    finished = threading.Event()
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "progress"
+        os.environ["LAGHU_PROGRESS"] = str(file)
+
+        def watch() -> None:
+            last = ""
+            while not finished.wait(_SECONDS_BETWEEN_LINES):
+                line = file.read_text(encoding="utf-8") if file.exists() else ""
+                if line != last:
+                    print(f"{head}: {line}", flush=True)
+                    last = line
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            watcher.join()
+            del os.environ["LAGHU_PROGRESS"]
+
+
+def _retitle(notebook: NotebookNode, heading: str) -> None:
+    first = notebook.cells[0]
+    first.source = "\n".join([f"# {heading}", *first.source.splitlines()[1:]])
+
+
+def _strip(notebook: NotebookNode) -> None:
+    """Drop what papermill notes about times and paths of this machine; the record says what matters of it."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)

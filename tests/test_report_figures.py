@@ -1,0 +1,84 @@
+import statistics
+import warnings
+from itertools import combinations
+
+import pytest
+from fake_records import fake_study
+from matplotlib.text import Annotation
+
+from laghu import records
+from laghu.report import figures, style
+from laghu.report.rows import row_of
+
+STUDY = fake_study()
+FRAME = records.frame(STUDY)
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return {name: draw(FRAME) for name, draw in figures.FIGURES.items()}
+
+
+def mean(row, value):
+    return statistics.mean(value(record) for record in STUDY if row_of(record.run) == row)
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_labels_stay_inside_and_off_each_other(drawings, name):
+    figure = drawings[name].figure
+    figure.draw_without_rendering()
+    boxes = [
+        text.get_window_extent() if not isinstance(text, Annotation) or text.arrow_patch is None
+        else super(Annotation, text).get_window_extent()
+        for text in figure.axes[0].texts
+    ]
+    for box, other in combinations(boxes, 2):
+        assert not box.overlaps(other)
+    for box in boxes:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+
+
+def test_data_are_the_numbers_of_the_records(drawings):
+    data = drawings["accuracy-speed"].data
+    assert data.loc["pruning-50", "speed_up.median.mean"] == pytest.approx(
+        mean("pruning-50", lambda record: record.speed_up.median))
+    assert data.loc["pruning-50", "accuracy.clean.value.mean"] == pytest.approx(
+        mean("pruning-50", lambda record: record.accuracy.clean.value))
+
+
+def test_alt_and_caption_state_numbers_of_the_records(drawings):
+    accuracy = 100 * mean("pruning-75-joint", lambda record: record.accuracy.clean.value)
+    speed = mean("pruning-75-joint", lambda record: record.speed_up.median)
+    assert f"Pruning 75 %, distilled jointly: {accuracy:.1f} % at {speed:.2f}×" in drawings["accuracy-speed"].alt
+    classical = 100 * mean("classical", lambda record: record.accuracy.clean.value)
+    assert f"{classical:.1f} %" in drawings["accuracy-parameters"].caption
+    assert "invented" in drawings["accuracy-views"].caption
+
+
+def test_points_above_the_bound_are_counted_against_this_encoder(drawings):
+    # bounds of the invented encoder: 1.20, 1.48 and 1.96; all six printed factors exceed them
+    assert "6 of 6 above" in drawings["speed-bound"].caption
+
+
+def test_a_study_of_one_seed_and_two_rows_is_drawn():
+    few = [record for record in STUDY if record.run in {"baseline-seed1", "pruning-50-seed1"}]
+    for draw in figures.FIGURES.values():
+        assert draw(records.frame(few)).alt.endswith(".")
+
+
+def test_devanagari_has_glyphs(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, axes = style.canvas()
+        axes.set_title("क्षेत्रात दुसऱ्या कसोटीत")
+        style.save(figure, tmp_path / "title.svg")
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    for name in ("one.svg", "two.svg"):
+        style.save(figures.speed_bound(FRAME).figure, tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_figures_stay_readable_on_a_dark_page(drawings):
+    assert drawings["accuracy-speed"].figure.get_facecolor() == (1, 1, 1, 1)

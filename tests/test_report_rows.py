@@ -1,0 +1,49 @@
+import pytest
+
+from laghu.errors import LaghuError
+from laghu.report.rows import Row, in_order, row_of
+from laghu.spec import RunSpec
+
+SPECS = [
+    RunSpec(technique="classical"),
+    RunSpec(technique="baseline"),
+    RunSpec(technique="pruning", pruning_level=0.125),
+    RunSpec(technique="pruning", pruning_level=0.5),
+    RunSpec(technique="pruning_distillation", pruning_level=0.75, distillation="joint"),
+    RunSpec(technique="pruning_distillation", pruning_level=0.25, distillation="after"),
+    RunSpec(technique="mixed_precision", precision="bf16"),
+    RunSpec(technique="mixed_precision", precision="fp16", pruning_level=0.5),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.run)
+def test_reads_every_name_that_a_run_can_have(spec):
+    row = Row.parse(row_of(spec.run))
+    assert row.level == 100 * spec.pruning_level
+    assert row.precision == spec.precision
+    assert (row.distillation or "none") == spec.distillation
+
+
+def test_order_is_that_of_the_tables_whatever_comes_in():
+    wanted = [row_of(spec.run) for spec in SPECS]
+    assert in_order(wanted[::-1]) == wanted
+
+
+def test_levels_are_ordered_by_number_not_by_letter():
+    assert in_order(["pruning-100", "pruning-25", "pruning-7p5"]) == ["pruning-7p5", "pruning-25", "pruning-100"]
+
+
+@pytest.mark.parametrize(("name", "label"), [
+    ("baseline", "Baseline"),
+    ("pruning-50", "Pruning 50 %"),
+    ("pruning-25-joint", "Pruning 25 %, distilled jointly"),
+    ("mixed-precision-bf16", "Mixed precision, bf16"),
+    ("mixed-precision-50-bf16", "Mixed precision, bf16, pruning 50 %"),
+])
+def test_labels(name, label):
+    assert Row.parse(name).label == label
+
+
+def test_a_run_with_its_seed_is_not_a_row():
+    with pytest.raises(LaghuError, match="pruning-50-seed1"):
+        Row.parse("pruning-50-seed1")

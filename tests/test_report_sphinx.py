@@ -1,0 +1,163 @@
+import io
+import re
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+from fake_records import fake_study
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+REPOSITORY = Path(__file__).parents[1]
+STUDY = fake_study()
+PROVENANCE = "# Provenance\n\n:::{run-table} cpu\n:::\n"
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+class Site:
+    """A book of one page and the provenance page, built with Sphinx's plainest theme."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def build(self, text: str) -> tuple[str, str]:
+        """HTML of the page, and the warnings."""
+        (self.folder / "index.md").write_text(
+            f"# Page\n\n{text}\n\n```{{toctree}}\nprovenance\n```\n", encoding="utf-8")
+        warnings = io.StringIO()
+        with patch_docutils(), docutils_namespace():
+            app = Sphinx(
+                self.folder, None, self.folder / "html", self.folder / "doctrees", "html", status=None,
+                warning=warnings,
+                confoverrides={
+                    "extensions": ["myst_parser", "laghu.report.sphinx_ext"], "myst_enable_extensions": ["colon_fence"],
+                    "numfig": True, "nitpicky": True, "html_theme": "basic", "smartquotes": False,
+                },
+            )
+            app.build()
+        return (self.folder / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
+
+    def provenance(self) -> str:
+        return (self.folder / "html" / "provenance.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "provenance.md").write_text(PROVENANCE, encoding="utf-8")
+    (folder / "book").mkdir()
+    shutil.copytree(REPOSITORY / "book" / "data", folder / "book" / "data")
+    (folder / "studies").mkdir()
+    (folder / "studies" / "gpu.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAGHU_HOME", str(folder))
+        for record in STUDY:
+            record.save()
+        yield Site(folder)
+
+
+def record(run):
+    return next(record for record in STUDY if record.run == run)
+
+
+def plain(html):
+    return re.sub(r"<[^>]+>", "", html).replace(NBSP, " ")
+
+
+def test_roles_write_the_numbers_of_the_records(site):
+    html, warnings = site.build(
+        "a {value}`cpu/pruning-50-seed1#accuracy.clean.value` b {mean}`cpu/pruning-50#accuracy.clean.value` "
+        "c {count}`cpu/pruning-50` of {count}`cpu` d {mean}`cpu/baseline#rows.clean` e")
+    accuracies = [100 * record(f"pruning-50-seed{seed}").accuracy.clean.value for seed in (1, 2, 3)]
+    assert warnings == ""
+    assert (f"a {accuracies[0]:.1f} % b {statistics.mean(accuracies):.1f} ± {statistics.stdev(accuracies):.1f} % "
+            f"c 3 of {len(STUDY)} d 2,011 e") in plain(html)
+
+
+def test_a_number_links_to_its_run_and_says_where_it_comes_from(site):
+    html, _ = site.build("{value}`cpu/baseline-seed2#parameters.total` {mean}`cpu/baseline#parameters.total`")
+    targets = re.findall(r'<abbr[^>]*title="([^"]*)"[^>]*><a[^>]*href="provenance.html#([^"]*)"', html)
+    assert [target for _, target in targets] == ["run-cpu-baseline-seed2", "row-cpu-baseline"]
+    for needed in ("baseline-seed2", record("baseline-seed2").run_key[:7], "0123456", "Invented CPU", "2026-11-20"):
+        assert needed in targets[0][0]
+    assert "3 seeds" in targets[1][0]
+    assert all(f'id="{target}"' in site.provenance() for _, target in targets)
+
+
+@pytest.mark.parametrize(("role", "reason"), [
+    ("{value}`nosuch/baseline-seed1#co2e_kg`", "no study 'nosuch'"),
+    ("{value}`cpu/baseline-seed9#co2e_kg`", "no run 'baseline-seed9'"),
+    ("{value}`cpu/baseline-seed1#accuracy.clean.valu`", "no field 'accuracy.clean.valu'"),
+    ("{value}`cpu/classical-seed1#speed_up.median`", "no value"),
+    ("{value}`cpu/baseline-seed1#energy_components`", "no field 'energy_components'"),
+    ("{mean}`cpu/pruning-10#co2e_kg`", "no row 'pruning-10'"),
+    ("{mean}`cpu/classical#speed_up.median`", "no value"),
+    ("{mean}`cpu-baseline-co2e`", "not of the form"),
+    ("{count}`cpu/pruning-10`", "no row 'pruning-10'"),
+    (":::{study-table} sumary\n:study: cpu\n:::", "no such table; there are summary"),
+    (":::{study-table} summary\n:::", ":study:"),
+    (":::{study-figure} nosuch\n:study: cpu\n:::", "no such figure; there are accuracy-speed"),
+    (":::{study-figure} accuracy-speed\n:study: nosuch\n:::", "no study 'nosuch'"),
+])
+def test_what_does_not_exist_is_one_warning_at_its_line(site, role, reason):
+    _, warnings = site.build(f"text\n\n{role}")
+    assert len(warnings.splitlines()) == 1
+    assert reason in warnings
+    assert "index.md:5" in warnings
+
+
+def test_a_study_that_was_not_run_is_no_warning_and_can_be_referred_to(site):
+    html, warnings = site.build(
+        "{mean}`gpu/baseline#co2e_kg` {numref}`f` {numref}`t`\n\n:::{study-figure} accuracy-speed\n:study: gpu\n"
+        ":name: f\n:::\n\n:::{study-table} summary\n:study: gpu\n:name: t\n:::\n\n:::{run-table} gpu\n:::\n")
+    assert warnings == ""
+    assert plain(html).count("laghu study gpu runs it") == 3
+    assert "not run yet Fig. 1 Table 1" in plain(html)
+
+
+def test_a_figure_has_number_caption_alt_text_and_data(site):
+    html, warnings = site.build(
+        "See {numref}`head`.\n\n:::{study-figure} accuracy-speed\n:study: cpu\n:name: head\n:::")
+    assert warnings == ""
+    assert "See Fig. 1." in plain(html)
+    assert re.search(r'<img alt="Scatter plot of accuracy[^"]*Pruning 75 %: [^"]*"', html)
+    assert (site.folder / "html" / "_images" / "accuracy-speed.svg").read_text().count("<svg") == 1
+    data = site.folder / "html" / re.search(r'href="([^"]*accuracy-speed.csv)"', html)[1]
+    assert data.read_text().splitlines()[0].startswith("row,accuracy.clean.value.mean")
+
+
+def test_the_content_is_the_caption_with_its_markup(site):
+    html, warnings = site.build(
+        ":::{study-table} speed\n:study: cpu\nA *caption* with {count}`cpu/baseline` <seeds>.\n:::")
+    assert warnings == ""
+    assert "<em>caption</em>" in html
+    assert "A caption with 3" in plain(html)
+
+
+def test_table_one_has_two_lines_of_headings_that_fit_together(site):
+    html, _ = site.build(":::{study-table} table-one\n:study: cpu\n:::")
+    head = re.search(r"<thead>(.*?)</thead>", html, re.S)[1]
+    top, bottom = head.split("</tr>")[:2]
+    width = sum(int(span or 1) for span in re.findall(r'<th(?:[^>]*colspan="(\d+)")?', top))
+    assert width == bottom.count("<th") == len(re.search(r"<tbody>.*?</tr>", html, re.S)[0].split("<p>")) - 1
+
+
+def test_run_table_offers_every_record(site):
+    site.build("text")
+    html = site.provenance()
+    assert len(re.findall(r'href="_downloads/[^"]*/[^"]*\.json"', html)) == len(STUDY)
+    assert "ab" * 32 in html  # what all runs share is said in full, once
+    assert html.count("Invented CPU") == 1
+
+
+def test_a_changed_record_changes_the_page(site):
+    before, _ = site.build("{value}`cpu/baseline-seed1#rows.clean`")
+    changed = record("baseline-seed1")
+    file = changed.model_copy(update={"rows": changed.rows.model_copy(update={"clean": 1234})}).save()
+    try:
+        after, _ = site.build("{value}`cpu/baseline-seed1#rows.clean`")
+    finally:
+        changed.save(file.parent)
+    assert "2,011" in plain(before)
+    assert "1,234" in plain(after)
