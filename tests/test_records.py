@@ -98,7 +98,6 @@ def test_a_truncated_record_is_one_line(record, tmp_path):
         assert "is not a record: content: Invalid JSON" in one_line(file)
 
 
-@pytest.mark.xfail(strict=True, raises=UnicodeDecodeError, reason="RunRecord.load decodes before it catches")
 def test_a_record_truncated_within_a_letter_is_one_line(record, tmp_path):
     file = record.save(tmp_path)
     content = file.read_bytes()

@@ -142,7 +142,6 @@ def test_a_pruning_that_was_complete_but_for_its_surgery_is_not_trained_again(pr
     assert_same(found_cut, cut)
 
 
-@pytest.mark.xfail(strict=True, reason="train() takes the newest folder, complete or not")
 @pytest.mark.parametrize("missing", ["trainer_state.json", "model.safetensors"])
 def test_a_checkpoint_cut_short_is_passed_over(fine_tune, tmp_path, missing):
     """A kill while a checkpoint is written leaves a part of it; the one before it is whole."""

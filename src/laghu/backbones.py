@@ -162,7 +162,8 @@ def pretrain(
 ) -> TrainingReport:
     """Train a tokenizer and a BERT encoder from scratch; write both to `folder / "model"`.
 
-    Interrupted, it goes on from its last checkpoint in `folder / "trainer"`.
+    Interrupted, it goes on from its last checkpoint in `folder / "trainer"`. The token embeddings start from
+    `cooccurrence_embeddings`; the report covers the training, not those seconds.
 
     Source: Devlin et al. 2019, section 3.1, task 1 (masked LM); whole-sentence packing after Liu et al. 2019,
     section 4.2 (RoBERTa, "full sentences"), without next-sentence prediction; no dropout while pretraining on a small
@@ -207,23 +208,25 @@ def load_classifier(name: str, labels: list[str]) -> tuple[PreTrainedModel, PreT
         LaghuError: nothing of that name can be had, or it isn't an encoder that transformers can classify with.
     """
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         known = [str(config.id2label[index]) for index in range(config.num_labels)]
         keeps_head = sorted(known) == sorted(labels)
         order = known if keeps_head else labels
         model = AutoModelForSequenceClassification.from_pretrained(
             name, num_labels=len(labels), id2label=dict(enumerate(order)),
             label2id={label: index for index, label in enumerate(order)},
-            ignore_mismatched_sizes=not keeps_head, use_safetensors=True,
+            ignore_mismatched_sizes=not keeps_head, use_safetensors=True, trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise LaghuError(
             f"model {name!r} can't be loaded: it is neither a folder with config.json and model.safetensors nor a name "
             f"that the Hugging Face hub answers to from here ({reason})"
         ) from error
-    if keeps_head and known != labels:
+    if not keeps_head:
+        _new_head(model)
+    elif known != labels:
         _reorder_head(model, [known.index(label) for label in labels], labels)
     return model, tokenizer
 
@@ -239,8 +242,18 @@ def paper_model(intermediate_size: int = 3072, num_labels: int = 12) -> BertForS
         return BertForSequenceClassification(config)
 
 
+def _head(model: PreTrainedModel) -> torch.nn.Linear:
+    return model.classifier if isinstance(model.classifier, torch.nn.Linear) else model.classifier.out_proj
+
+
+def _new_head(model: PreTrainedModel) -> None:
+    # from_pretrained makes one only where the number of labels differs
+    torch.nn.init.normal_(_head(model).weight, std=model.config.initializer_range)
+    torch.nn.init.zeros_(_head(model).bias)
+
+
 def _reorder_head(model: PreTrainedModel, rows: list[int], labels: list[str]) -> None:
-    head = model.classifier if isinstance(model.classifier, torch.nn.Linear) else model.classifier.out_proj
+    head = _head(model)
     with torch.no_grad():
         head.weight.copy_(head.weight[rows].clone())
         head.bias.copy_(head.bias[rows].clone())

@@ -71,6 +71,7 @@ def backbone(spec: RunSpec) -> Stage:
         return report.as_dict()
 
     inputs = {
+        "country": spec.measuring.country,
         "architecture": architecture.model_dump(),
         "pretraining": settings.model_dump(),
         "text": freshness.text_sha256(settings.text),
@@ -100,7 +101,7 @@ def baseline(spec: RunSpec, corpus: Corpus) -> Stage:
         return report.as_dict() | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "recipe": _recipe(), "origin": origin, "corpus": corpus.sha256, "seed": spec.seed, "precision": spec.precision,
+        **_common_inputs(spec, corpus), "origin": origin,
         "fine_tuning": settings.model_dump(),
     }
     return stage("baseline", _TRAINING, inputs, build)
@@ -160,9 +161,9 @@ def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
         return report | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "recipe": _recipe(), "teacher": teacher.key, "corpus": corpus.sha256, "seed": spec.seed,
-        "precision": spec.precision, "pruning_level": spec.pruning_level, "pruning": settings.model_dump(),
-        "fine_tuning": spec.fine_tuning.model_dump(), "distilling": spec.distilling.model_dump() if joint else None,
+        **_common_inputs(spec, corpus), "teacher": teacher.key, "pruning_level": spec.pruning_level,
+        "pruning": settings.model_dump(), "fine_tuning": spec.fine_tuning.model_dump(),
+        "distilling": spec.distilling.model_dump() if joint else None,
     }
     return stage("pruned", _PRUNING, inputs, build)
 
@@ -190,9 +191,8 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
         return report.as_dict() | _development(spec, corpus, model, tokenizer)
 
     inputs = {
-        "recipe": _recipe(), "teacher": teacher.key, "student": student.key, "corpus": corpus.sha256,
-        "seed": spec.seed, "precision": spec.precision, "fine_tuning": settings.model_dump(),
-        "distilling": spec.distilling.model_dump(),
+        **_common_inputs(spec, corpus), "teacher": teacher.key, "student": student.key,
+        "fine_tuning": settings.model_dump(), "distilling": spec.distilling.model_dump(),
     }
     return stage("distilled", _PRUNING, inputs, build)
 
@@ -219,9 +219,18 @@ def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedToken
 # ------------------------------------------------------------------------------------------------ parts of the above
 
 
-def _recipe() -> str:
-    # This module alone: what it imports for measuring does not change what is trained.
-    return provenance.module_digest("experiment")
+def _common_inputs(spec: RunSpec, corpus: Corpus) -> dict[str, Any]:
+    """What every stage after the backbone depends on.
+
+    `recipe` is this module alone: what it imports for measuring does not change what is trained.
+    """
+    return {
+        "recipe": provenance.module_digest("experiment"),
+        "corpus": corpus.sha256,
+        "seed": spec.seed,
+        "precision": spec.precision,
+        "country": spec.measuring.country,
+    }
 
 
 def _from_backbone(spec: RunSpec) -> tuple[str, str]:

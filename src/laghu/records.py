@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -172,7 +173,8 @@ class RunRecord(_Part):
                 os.fsync(handle.fileno())
             temporary.replace(file)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise LaghuError(f"record {file.name} can't be written to {file.parent}: {error.strerror}") from error
         return file
 
@@ -184,7 +186,7 @@ class RunRecord(_Part):
             LaghuError: no such file, not JSON, or not a record; names the file and the field.
         """
         try:
-            return cls.model_validate_json(file.read_text(encoding="utf-8"))
+            return cls.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             raise LaghuError(f"no record {file.name} in {file.parent}; run the study first") from None
         except ValidationError as error:

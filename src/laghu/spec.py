@@ -155,7 +155,7 @@ class RunSpec(_Settings):
         parameters = {
             name: value for name, value in namespace.items()
             if not name.startswith("_") and name not in _IPYTHON_NAMES
-            and isinstance(value, str | int | float | list | dict | None)
+            and isinstance(value, str | int | float | list | tuple | dict | None)
         }
         return checked(cls, {**parameters, "technique": technique})
 
@@ -199,7 +199,11 @@ class Study(_Settings):
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
         except (yaml.YAMLError, AttributeError, KeyError) as error:
-            raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {error}") from error
+            reason = " ".join(str(error).split())
+            raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {reason}") from error
+        if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)
+                and all(isinstance(row, dict) for row in rows)):
+            raise LaghuError(f"{file.name}: seeds must be a list, common a mapping and runs a list of mappings")
         if content:
             raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs")
         runs = tuple(checked(RunSpec, {**common, **row, "study": name, "seed": seed}) for seed in seeds for row in rows)

@@ -16,7 +16,6 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from laghu.energy import track
 from laghu.progress import ProgressCallback
@@ -127,16 +126,26 @@ def train(trainer: Trainer, country: str) -> TrainingReport:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(quiet := QuietCallback())
     trainer.add_callback(ProgressCallback())
-    last = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
+    last = _last_checkpoint(Path(trainer.args.output_dir))
     with track(country) as energy, closing(quiet):
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     return TrainingReport(
         steps=trainer.state.global_step,
         seconds=energy.seconds,
-        resumed_at_step=int(last.rpartition("-")[2]) if last else 0,
+        resumed_at_step=_step(last) if last else 0,
         energy_kwh=energy.kwh,
         co2e_kg=energy.co2e_kg,
         energy_components=energy.components,
         energy_source=energy.source,
         log=[entry for entry in trainer.state.log_history if "loss" in entry],
     )
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    # Trainer writes trainer_state.json last: without it, the process was killed while saving.
+    complete = [file.parent for file in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(complete, key=_step, default=None)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

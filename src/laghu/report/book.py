@@ -1,5 +1,6 @@
 """The book: its table of contents from the results that are here, and the build, where a warning is an error."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from laghu import paths
+from laghu import paths, provenance
 from laghu.errors import LaghuError
 from laghu.report.rows import Row, row_of
 
@@ -18,7 +19,7 @@ PUBLISHED = frozenset({"cpu", "gpu"})
 
 
 def build(out: Path | None = None) -> Path:
-    """Render the book; returns its first page.
+    """Render the book, unless it already is what its sources would give; returns its first page.
 
     Args:
         out: folder that receives `_build/html`; the repository if not given.
@@ -27,6 +28,9 @@ def build(out: Path | None = None) -> Path:
         LaghuError: a notebook to be published ends in an error, or the build gave warnings; it lists them.
     """
     site = (out or paths.root()).resolve() / "_build"
+    index, stamp, sources = site / "html" / "index.html", site / "sources.sha256", _sources_digest()
+    if index.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == sources:
+        return index
     toc, absent = assemble(yaml.safe_load((paths.root() / "_toc.yml").read_text(encoding="utf-8")))
     if absent:
         print(f"left out, not run in this checkout: {', '.join(absent)}")
@@ -37,7 +41,8 @@ def build(out: Path | None = None) -> Path:
     contents = site / "_toc.yml"
     contents.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     _render(contents, site.parent)
-    return site / "html" / "index.html"
+    stamp.write_text(sources, encoding="utf-8")
+    return index
 
 
 def assemble(toc: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -75,6 +80,16 @@ def refuse_errors(notebook: Path) -> None:
             if output.output_type == "error":
                 what = f"{output.ename}: {output.evalue}"
                 raise LaghuError(f"{notebook.name}: cell {number} ends in {what}; run it again")
+
+
+def _sources_digest() -> str:
+    """Digest of every file that the book is made from."""
+    root = paths.root()
+    found = (file for folder in ("book", "results", "studies") for file in (root / folder).rglob("*") if file.is_file())
+    made = (".", "_generated")  # lock files, and what the build itself writes
+    sources = [file for file in found if not any(part.startswith(made) for part in file.relative_to(root).parts)]
+    sources += [root / "_config.yml", root / "_toc.yml", *Path(__file__).parents[1].rglob("*.py")]
+    return provenance.digest(sorted([file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in sources))
 
 
 def _own_notebooks() -> list[str]:
