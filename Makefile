@@ -4,27 +4,25 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quick
-# Programs of the environment first, so that snakemake's jobs find them too.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: reproduce study test book lab lint lock clean
+.PHONY: reproduce study test book lab lock clean
 
 reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
-	laghu study quick
-	laghu book
+	$(BIN)/laghu study quick
+	$(BIN)/laghu book
 
 study: $(VENV)/installed  ## bring STUDY up to date: make study STUDY=cpu
-	laghu study $(STUDY)
+	$(BIN)/laghu study $(STUDY)
 
 test: $(VENV)/installed  ## lint and test everything, the book included
-	ruff check
-	pytest
+	$(BIN)/ruff check
+	$(BIN)/pytest
 
 book: $(VENV)/installed  ## render the book from the results that are here
-	laghu book
+	$(BIN)/laghu book
 
 lab: $(VENV)/installed  ## open the notebooks
-	jupyter lab --notebook-dir notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)

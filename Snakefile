@@ -4,35 +4,31 @@
 # record and notebook are what its template, parameters, code and data would give. Snakemake brings the order, the
 # side-by-side and the cluster.
 
-from laghu import freshness, paths, provenance
+from laghu import freshness, paths
 from laghu.spec import Study
 
 STUDY = Study.load(config["study"])
 RUNS = {spec.run: spec for spec in STUDY.runs}
 STAMPS = paths.root() / ".cache" / "stamps" / STUDY.name
 
-for run, spec in RUNS.items():
-    stamp = STAMPS / run
-    if freshness.is_current(spec):
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
-    else:
-        stamp.unlink(missing_ok=True)
+CURRENT = {run for run, spec in RUNS.items() if freshness.is_current(spec)}
+if workflow.is_main_process:  # a job on a cluster reads this file again
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    for stamp in STAMPS.iterdir():
+        stamp.unlink()
+    for run in CURRENT:
+        (STAMPS / run).touch()
 
 
 def before(wildcards):
-    """Stamps a run waits for: the backbone, and the baseline of its seed."""
+    """Stamps that a run waits for: the backbone, and the baseline of its seed."""
     spec = RUNS[wildcards.run]
-    if spec.technique == "classical":
+    if wildcards.run in CURRENT or spec.technique == "classical":
         return []
-    if spec.technique != "baseline":
-        return ancient(str(STAMPS / f"baseline-seed{spec.seed}"))
-    return [] if spec.model else ancient(str(backbone_stamp(spec)))
-
-
-def backbone_stamp(spec):
-    settings = spec.model_dump(include={"architecture", "pretraining"})
-    return STAMPS / f"backbone-{provenance.digest(settings, provenance.code_digest(['backbones']))[:16]}"
+    teacher = f"baseline-seed{spec.seed}"
+    names = [] if spec.model else ["backbone"]
+    names += [teacher] if wildcards.run != teacher and teacher in RUNS else []
+    return [ancient(str(STAMPS / name)) for name in names]
 
 
 localrules: study
@@ -42,9 +38,10 @@ rule study:
     input: [str(STAMPS / run) for run in RUNS]
 
 
-# The one step that has nothing beside it, and so all cores.
+# The one step that has nothing beside it, and so all cores. It is asked for whenever an encoder is to be run, and costs
+# seconds where the backbone is there: a checkpoint may have been deleted since.
 rule backbone:
-    output: touch(str(STAMPS / "backbone-{key}"))
+    output: touch(str(STAMPS / "backbone"))
     threads: workflow.cores
     shell: "OMP_NUM_THREADS={threads} laghu backbone " + STUDY.name
 

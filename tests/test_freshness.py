@@ -22,7 +22,7 @@ def recorded(spec: RunSpec = SPEC, data: str = "data") -> RunRecord:
 def test_fresh_from_memory_and_from_disk(tmp_path):
     assert freshness.why_stale(recorded(), SPEC, "data") is None
     assert freshness.why_stale(RunRecord.load(recorded().save(tmp_path)), SPEC, "data") is None
-    assert freshness.why_unpublishable(recorded()) is None
+    assert freshness.why_stale(recorded(), RunSpec.model_validate(recorded().settings), "data") is None
 
 
 def test_changed_data():
@@ -104,7 +104,7 @@ def test_changed_code_template_and_pins(home, monkeypatch):
     template.write_text(before.replace("experiment.teacher(spec, data)", "experiment.teacher(spec, 0)"))
     assert freshness.why_stale(record, SPEC, "data") == CODE
     template.write_text(before)
-    assert freshness.why_unpublishable(record) is None
+    assert freshness.why_stale(record, SPEC, "data") is None
 
 
 def test_current_needs_record_and_notebook(home, monkeypatch):

@@ -23,8 +23,9 @@ def main() -> None:
 def study(arguments: argparse.Namespace) -> None:
     from laghu import runner
 
-    runner.run_study(arguments.study, "study", arguments.extra)
+    runner.run_study(arguments.study, arguments.extra)
     table(arguments)
+    _draw_headline(arguments.study)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -53,20 +54,28 @@ def backbone(arguments: argparse.Namespace) -> None:
 def table(arguments: argparse.Namespace) -> None:
     from laghu.report import tables
 
-    print(tables.terminal(records.frame(records.load_study(arguments.study))))
+    name = Study.load(arguments.study).name
+    if not (results := records.load_study(name)):
+        raise LaghuError(f"study {name!r} has no results; run `laghu study {name}` first")
+    print(tables.terminal(records.frame(results)))
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Fail if a published record is stale or doesn't load, or if an executed notebook ends in an error."""
+    """Fail if a run of the study has no record or a stale one, or if its notebook is missing or ends in an error."""
     from laghu import freshness
+    from laghu.report.book import refuse_errors
 
-    problems = [
-        f"{record.run}: {reason}"
-        for record in records.load_study(arguments.study) if (reason := freshness.why_unpublishable(record))
-    ]
-    if problems:
-        raise LaghuError(f"study {arguments.study!r} is stale: " + "; ".join(problems))
-    print(f"study {arguments.study!r}: every record is what its code and parameters would give")
+    loaded = Study.load(arguments.study)
+    folder = paths.results(loaded.name)
+    stale = []
+    for spec in loaded.runs:
+        record = records.RunRecord.load(folder / f"{spec.run}.json")
+        if reason := freshness.why_stale(record, spec, record.data_sha256):
+            stale.append(f"{spec.run}: {reason}")
+        refuse_errors(folder / f"{spec.run}.ipynb")
+    if stale:
+        raise LaghuError(f"study {loaded.name!r} is stale: " + "; ".join(stale))
+    print(f"study {loaded.name!r}: every record is what its code and parameters would give")
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -77,6 +86,16 @@ def book(arguments: argparse.Namespace) -> None:
     from laghu.report.book import build
 
     print(build())
+
+
+def _draw_headline(name: str) -> None:
+    """Keep the study's first figure beside its records, for the README."""
+    from laghu.report import figures, tables
+
+    results = tables.study(name)
+    if results["speed_up.median"].notna().any():
+        drawing = figures.FIGURES["accuracy-speed"](results)
+        drawing.figure.savefig(paths.results(name) / "accuracy-speed-up.svg", metadata={"Date": None})
 
 
 def _first_encoder(study: Study) -> RunSpec:

@@ -5,7 +5,7 @@ from functools import cache
 from laghu import corpora, paths, provenance, texts
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
-from laghu.spec import RunSpec, checked
+from laghu.spec import RunSpec
 
 corpus_sha256 = cache(lambda name: corpora.load(name).sha256)
 text_sha256 = cache(texts.sha256)
@@ -42,11 +42,6 @@ def why_stale(record: RunRecord, spec: RunSpec, data: str) -> str | None:
     if record.run_key != run_key(spec, data):
         return "its template, code or pinned versions changed"
     return None
-
-
-def why_unpublishable(record: RunRecord) -> str | None:
-    """As `why_stale`, for a record on its own: its data is taken as it says, its parameters as it holds them."""
-    return why_stale(record, checked(RunSpec, record.settings), record.data_sha256)
 
 
 def is_current(spec: RunSpec) -> bool:

@@ -1,6 +1,7 @@
 """Runs notebooks: one run with papermill, or a whole study with snakemake."""
 
 import fcntl
+import logging
 import os
 import subprocess
 import sys
@@ -52,7 +53,12 @@ def execute(spec: RunSpec) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         prepared, executed = Path(scratch) / "template.ipynb", Path(scratch) / "executed.ipynb"
         nbformat.write(template, str(prepared))
-        papermill.execute_notebook(str(prepared), str(executed), parameters=parameters, progress_bar=False)
+        # A template shows the parameters that concern it and takes all; papermill would warn of each of the others.
+        logging.getLogger("papermill").setLevel(logging.ERROR)
+        papermill.execute_notebook(
+            str(prepared), str(executed), parameters=parameters, progress_bar=False,
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+        )
         notebook = nbformat.read(str(executed), as_version=4)
     _strip(notebook)
     target = folder / f"{spec.run}.ipynb"
@@ -75,20 +81,21 @@ def execute_with_progress(study: Study, spec: RunSpec) -> None:
     print(f"[{study.name}] {spec.run}: finished in {seconds:.0f} s, clean accuracy {accuracy:.1%}", flush=True)
 
 
-def run_study(name: str, target: str, extra: list[str]) -> None:
-    """Bring a study up to date with snakemake, two calls on the same study one after the other.
+def run_study(name: str, extra: list[str]) -> None:
+    """Bring a study up to date with snakemake.
 
     Args:
-        target: rule of the Snakefile, "study" or "book".
         extra: further arguments for snakemake, such as `--profile profiles/slurm`.
 
     Raises:
-        LaghuError: a run failed, or another process is at work on this study.
+        LaghuError: a mistake in the study file, a corpus that can't be had, a run that failed, or another process at
+            work on this study.
     """
-    Study.load(name)  # a mistake in the study file is one line here, and a traceback in snakemake
-    with _only_one(name):
+    for spec in Study.load(name).runs:  # what is wrong with it is one line here, and a traceback in snakemake
+        freshness.data_sha256(spec)
+    with _only_one(name) as lock:
         command = [
-            sys.executable, "-m", "snakemake", target, "--snakefile", str(paths.root() / "Snakefile"),
+            sys.executable, "-m", "snakemake", "study", "--snakefile", str(paths.root() / "Snakefile"),
             "--directory", str(paths.root()), "--config", f"study={name}",
             # Keys decide what is out of date, and the lock above who may work: snakemake's own would outlive a SIGKILL.
             "--rerun-triggers", "mtime", "--rerun-incomplete", "--nolock", "--keep-going", "--quiet", "all", *extra,
@@ -97,12 +104,15 @@ def run_study(name: str, target: str, extra: list[str]) -> None:
             command += ["--cores", "all"]
         # The jobs call `laghu`: that of this environment, whether or not it is activated.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        if subprocess.run(command, check=False, env=os.environ | {"PATH": path}).returncode:
+        # Snakemake inherits the lock, and so keeps it if this process is killed and it is not.
+        ended = subprocess.run(command, check=False, env=os.environ | {"PATH": path}, pass_fds=[lock])
+        if ended.returncode:
             raise LaghuError(f"study {name!r} did not finish; the run that failed says why above. Call again to go on")
 
 
 @contextmanager
-def _only_one(study: str) -> Iterator[None]:
+def _only_one(study: str) -> Iterator[int]:
+    """Hold the study's lock; gives its file descriptor."""
     folder = paths.results(study)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
@@ -110,7 +120,7 @@ def _only_one(study: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LaghuError(f"another process is at work on study {study!r}; wait for it or stop it") from None
-        yield
+        yield handle.fileno()
 
 
 @contextmanager

@@ -198,7 +198,7 @@ class Study(_Settings):
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
-        except (yaml.YAMLError, AttributeError, KeyError) as error:
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {reason}") from error
         if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)

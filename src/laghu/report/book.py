@@ -38,6 +38,7 @@ def build(out: Path | None = None) -> Path:
         if page.endswith(".ipynb"):
             refuse_errors(paths.root() / page)
     site.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
     contents = site / "_toc.yml"
     contents.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     _render(contents, site.parent)

@@ -1,0 +1,68 @@
+"""The command line: what can be put right is one line on stderr and exit status 1."""
+
+import sys
+
+import pytest
+from fake_records import fake_study
+
+from laghu import cli, paths, records
+
+
+@pytest.fixture
+def laghu(monkeypatch):
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["laghu", *arguments])
+        cli.main()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("study", "nosuch"), ("no study 'nosuch'", "quick")),
+        (("run", "nosuch", "baseline-seed0"), ("no study 'nosuch'", "quick")),
+        (("run", "quick", "nosuch"), ("no run 'nosuch'", "baseline-seed0")),
+        (("table", "nosuch"), ("no study 'nosuch'", "quick")),
+        (("check", "nosuch"), ("no study 'nosuch'", "quick")),
+    ],
+)
+def test_a_wrong_name_is_one_line_that_says_which_there_are(laghu, arguments, expected):
+    with pytest.raises(SystemExit) as stopped:
+        laghu(*arguments)
+    message = stopped.value.code
+    assert message.startswith("laghu: ") and "\n" not in message
+    assert all(part in message for part in expected)
+
+
+def test_an_unknown_argument_is_refused(laghu, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        laghu("table", "quick", "--fast")
+    assert stopped.value.code == 2
+    assert "--fast" in capsys.readouterr().err
+
+
+def test_table_prints_every_row_of_the_study(laghu, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
+    made = fake_study("quick", seeds=(0,))
+    for record in made:
+        record.save()
+    laghu("table", "quick")
+    printed = capsys.readouterr().out
+    assert all(record.run.removesuffix("-seed0") in printed for record in made)
+
+
+def test_check_names_what_is_stale_and_why(laghu, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
+    record = fake_study("quick", seeds=(0,))[0]
+    record.save()
+    with pytest.raises(SystemExit) as stopped:
+        laghu("check", "quick")
+    assert record.run in stopped.value.code and "changed" in stopped.value.code
+
+
+def test_schema_is_written_where_it_is_committed(laghu, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    (tmp_path / "results").mkdir()
+    laghu("schema")
+    assert (tmp_path / "results" / "record.schema.json").read_text(encoding="utf-8") == records.json_schema()

@@ -1,0 +1,73 @@
+"""What is committed under results/: every published record is current, complete and clean, and small enough."""
+
+import json
+import re
+import subprocess
+
+import nbformat
+import pytest
+
+from laghu import freshness, paths, records
+from laghu.report.book import PUBLISHED
+from laghu.spec import Study
+
+STUDIES = sorted(name for name in PUBLISHED if paths.results(name).is_dir())
+# An absolute path of some machine, or the name of a host.
+OF_A_MACHINE = re.compile(r"/(?:home|root|work|tmp|Users|opt|usr)/\w|[A-Za-z]:\\\\|localhost|127\.0\.0\.1")
+
+
+def test_the_cpu_study_is_published():
+    assert "cpu" in STUDIES
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_run_is_there_as_the_study_lists_it_and_none_is_stale(study):
+    there = {record.run: record for record in records.load_study(study)}
+    listed = {spec.run: spec for spec in Study.load(study).runs}
+    assert sorted(there) == sorted(listed)
+    stale = {run: freshness.why_stale(there[run], spec, there[run].data_sha256) for run, spec in listed.items()}
+    assert {run: reason for run, reason in stale.items() if reason} == {}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_no_published_training_was_interrupted(study):
+    """The cost of a resumed training is only known in part."""
+    stages = [stage for record in records.load_study(study) for stage in record.stages]
+    assert not [stage.name for stage in stages if stage.resumed_at_step]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_records_come_from_a_clean_commit(study):
+    commits = {record.commit for record in records.load_study(study)}
+    assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in commits), commits
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_pages_hold_no_error_and_nothing_of_a_machine(study):
+    for record in records.load_study(study):
+        page = paths.results(study) / f"{record.run}.ipynb"
+        notebook = nbformat.read(str(page), as_version=4)
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        assert not [output for output in outputs if output.output_type == "error"], page.name
+        texts = "".join(cell.source for cell in notebook.cells) + json.dumps(
+            [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs]
+        )
+        assert not OF_A_MACHINE.search(texts), page.name
+        assert not OF_A_MACHINE.search(page.with_suffix(".json").read_text(encoding="utf-8")), record.run
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_pruned_model_has_the_size_asked_for_and_lost_nothing_in_surgery(study):
+    for record in records.load_study(study):
+        assert record.pruning_level == pytest.approx(record.settings["pruning_level"])
+        assert (record.surgery_error is not None) == (record.pruning_level > 0)
+        assert (record.surgery_error or 0) < 1e-5
+
+
+def test_the_repository_stays_small():
+    """At most 30 MiB of tracked files, so that a clone stays quick."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=paths.root(), capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [paths.root() / name for name in listed.stdout.decode().split("\0") if name]
+    assert sum(file.stat().st_size for file in files if file.is_file()) < 30 * 2**20
