@@ -60,6 +60,29 @@ def test_points_above_the_bound_are_counted_against_this_encoder(drawings):
     assert "6 of 6 above" in drawings["speed-bound"].caption
 
 
+@pytest.mark.parametrize(("low", "says"), [
+    (0.9, "measured values above it are within the spread of the measurement"),
+    (1.01, "3 of 27 runs have even their lower quartile above it"),
+])
+def test_what_was_measured_above_the_bound_is_judged_by_its_quartiles(low, says):
+    bounds = {record.seed: record.flops_per_token for record in STUDY if row_of(record.run) == "baseline"}
+
+    def raised(record):
+        bound = bounds[record.seed] / record.flops_per_token
+        speed_up = {"median": 1.02 * bound, "low": low * bound, "high": 1.1 * bound}
+        return record.model_copy(update={"speed_up": type(record.speed_up)(**speed_up)})
+
+    changed = [raised(record) if row_of(record.run) == "pruning-50" else record for record in STUDY]
+    caption = figures.accuracy_speed(records.frame(changed)).caption
+    assert says in caption
+    assert "The bf16 rows differ in precision" in caption
+
+
+def test_caption_says_what_the_bars_are(drawings):
+    caption = drawings["accuracy-parameters"].caption
+    assert "bars: 95 % bootstrap interval over test rows (mean of the seeds' limits)" in caption
+
+
 def test_a_study_of_one_seed_and_two_rows_is_drawn():
     few = [record for record in STUDY if record.run in {"baseline-seed1", "pruning-50-seed1"}]
     for draw in figures.FIGURES.values():

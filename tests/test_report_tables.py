@@ -56,7 +56,7 @@ def test_reduction_and_bound_follow_from_the_definitions():
 
 def test_no_bound_is_given_for_another_precision_and_none_of_either_for_the_classical_row():
     frame = tables.derived(FRAME)
-    assert frame.loc["mixed-precision-50-bf16-seed1", "flop_bound":].isna().all()
+    assert pd.isna(frame.loc["mixed-precision-50-bf16-seed1", "flop_bound"])
     assert frame.loc["classical-seed1", ["reduction", "flop_bound"]].isna().all()
 
 
@@ -81,7 +81,7 @@ def test_table_one_sets_the_printed_numbers_beside_the_same_rows():
     }
     assert table["Speed-up", "paper"].dropna().tolist() == [1.43, 1.67, 2.25, 2.56, 2.32, 2.25]
     published = statistics.mean(record.accuracy.published.value for record in of("pruning-50-after"))
-    assert table.loc["pruning-50-after", ("Accuracy", "here, published")] == pytest.approx(published)
+    assert table.loc["pruning-50-after", ("Accuracy", "here, published view")] == pytest.approx(published)
 
 
 def test_table_one_is_rendered_with_the_digits_of_the_paper():
@@ -89,6 +89,12 @@ def test_table_one_is_rendered_with_the_digits_of_the_paper():
     assert text.loc["Pruning 50 %", ("Removed", "paper (%)")] == "12"
     assert text.loc["Baseline", ("CO₂e", "paper (g)")] == "6.135"
     assert text.loc["Baseline", ("Speed-up", "paper (×)")] == "–"
+
+
+def test_table_one_says_which_accuracy_and_carbon_are_ours():
+    headings = set(tables.rendered_table_one(tables.table_one(FRAME, tables.paper_table())))
+    assert {("Accuracy", "here, clean view (%)"), ("Accuracy", "here, published view (%)"),
+            ("CO₂e", "here, training (g)")} <= {(top, bottom.replace("(mg)", "(g)")) for top, bottom in headings}
 
 
 def test_table_one_needs_a_baseline():
@@ -113,6 +119,94 @@ def test_terminal_table_fits_a_terminal_and_admits_an_invented_corpus():
     assert max(map(len, lines)) <= 120
     assert [line.split()[0] for line in lines[1:1 + len(ORDER)]] == ORDER
     assert "invented" in lines[-1]
+    assert lines[-2] == "mean ± standard deviation over 3 seeds"
+    assert "FLOP bound" in lines[0] and "Throughput" not in lines[0]
+
+
+def by_seed(row):
+    return {record.seed: record for record in of(row)}
+
+
+@pytest.mark.parametrize("row", ORDER)
+def test_significance_is_that_of_the_records_paired_by_seed(row):
+    line = tables.significance(FRAME).loc[row]
+    ours, base = by_seed(row), by_seed("baseline")
+    accuracies = [record.accuracy.clean.value for record in ours.values()]
+    assert line["accuracy.clean.value", "std"] == pytest.approx(statistics.stdev(accuracies), abs=1e-12)
+    for end in ("low", "high"):
+        limits = [getattr(record.accuracy.clean, end) for record in ours.values()]
+        assert line[f"accuracy.clean.{end}", "mean"] == pytest.approx(sum(limits) / 3)
+    if row == "baseline":
+        assert line[["difference", "mcnemar.p_value", "agreement"]].isna().all()
+        return
+    paired = [ours[seed].accuracy.clean.value - base[seed].accuracy.clean.value for seed in (3, 1, 2)]
+    assert line["difference", "mean"] == pytest.approx(statistics.mean(paired), abs=1e-12)
+    assert line["difference", "std"] == pytest.approx(statistics.stdev(paired), abs=1e-12)
+    if row == "classical":
+        assert line[["mcnemar.p_value", "agreement"]].isna().all()
+        return
+    p_values = sorted(record.mcnemar.p_value for record in ours.values())
+    assert line["mcnemar.p_value"].tolist() == [p_values[0], p_values[-1]]
+    assert line["agreement", "mean"] == pytest.approx(statistics.mean(record.agreement for record in ours.values()))
+
+
+def test_significance_is_written_with_interval_points_and_range():
+    text = tables.rendered_significance(tables.significance(FRAME))
+    assert list(text) == [
+        "Accuracy, clean (%)", "95 % interval (%)", "Difference to the baseline (points)", "McNemar's exact p",
+        "Agreement with the teacher (%)",
+    ]
+    line, ours, base = text.loc["Pruning 75 %"], by_seed("pruning-75"), by_seed("baseline")
+    low, high = (100 * statistics.mean(getattr(record.accuracy.clean, end) for record in ours.values())
+                 for end in ("low", "high"))
+    paired = [100 * (ours[seed].accuracy.clean.value - base[seed].accuracy.clean.value) for seed in ours]
+    p_values = [record.mcnemar.p_value for record in ours.values()]
+    assert line.tolist()[1:4] == [
+        f"{low:.1f}–{high:.1f}", f"{statistics.mean(paired):.1f} ± {statistics.stdev(paired):.1f}",
+        f"{min(p_values):.3f}–{max(p_values):.3f}",
+    ]
+    assert text.loc["Baseline"].tolist()[2:] == ["–", "–", "–"]
+    assert text.loc["TF-IDF + linear SVM"].tolist()[3:] == ["–", "–"]
+
+
+def test_one_seed_and_tiny_p_values_need_no_range():
+    small = [record.model_copy(update={"mcnemar": record.mcnemar.model_copy(update={"p_value": 1e-9 * record.seed})})
+             for record in of("pruning-50")]
+    text = tables.rendered_significance(tables.significance(records.frame([*of("baseline"), *small])))
+    assert text.loc["Pruning 50 %", "McNemar's exact p"] == "< 0.001"
+
+
+def test_a_pruned_row_is_charged_for_the_baseline_that_it_starts_from():
+    frame, base = tables.derived(FRAME), by_seed("baseline")
+    for record in STUDY:
+        started_from = base[record.seed].co2e_kg if record.pruning_level else 0
+        assert frame.loc[record.run, "co2e_kg_with_teacher"] == pytest.approx(record.co2e_kg + started_from)
+    text = tables.rendered(tables.summary(FRAME), tables.SUMMARIES["energy"])
+    assert any(heading.startswith("Training CO₂e with its teacher") for heading in text)
+
+
+def test_a_pruned_row_without_its_baseline_has_no_difference_and_no_shared_carbon():
+    frame = tables.derived(records.frame(of("pruning-50")))
+    assert frame[["difference", "co2e_kg_with_teacher"]].isna().all(axis=None)
+
+
+def test_a_study_keeps_the_runs_that_its_file_lists(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
+    for record in STUDY:
+        record.save()
+    assert len(tables.study("cpu")) == len(STUDY)  # no file, so all
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "cpu.yaml").write_text(
+        "title: fewer\nseeds: [1, 3]\ncommon: {}\nruns:\n  - {technique: baseline}\n"
+        "  - {technique: pruning, pruning_level: 0.5}\n")
+    assert set(tables.study("cpu").index) == {"baseline-seed1", "baseline-seed3", "pruning-50-seed1",
+                                              "pruning-50-seed3"}
+
+
+def test_seeds_are_counted_by_row():
+    assert tables.seeds(FRAME) == "3 seeds"
+    assert tables.seeds(records.frame([*of("baseline"), *of("pruning-50")[:1]])) == "1 to 3 seeds"
+    assert tables.seeds(records.frame(fake_study(seeds=(4,)))) == "one seed"
 
 
 def test_no_records_is_an_error_in_words():

@@ -55,9 +55,9 @@ def table(arguments: argparse.Namespace) -> None:
     from laghu.report import tables
 
     name = Study.load(arguments.study).name
-    if not (results := records.load_study(name)):
+    if (results := tables.study(name)).empty:
         raise LaghuError(f"study {name!r} has no results; run `laghu study {name}` first")
-    print(tables.terminal(records.frame(results)))
+    print(tables.terminal(results))
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from laghu.report import formats, style
 from laghu.report.rows import GROUPS, Row
 from laghu.report.style import LOOKS, MUTED
-from laghu.report.tables import derived, paper_table, summary
+from laghu.report.tables import derived, paper_table, seeds, summary
 
 ACCURACY = "accuracy.clean.value"
 _PRUNED = ("pruning", "joint", "after")
@@ -38,8 +38,8 @@ def accuracy_speed(frame: pd.DataFrame) -> Drawing:
     return _trade_off(
         frame, "speed_up.median", "Accuracy and speed", "Speed-up over the fp32 baseline (×)",
         "speed-up over the fp32 baseline", guides=bounds,
-        note="Dotted: the most that pruning gives in fp32 if only the encoder's matrix products take time "
-             f"({written}).",
+        note=f"Dotted: FLOP bound of pruning in fp32, of the encoder's matrix products alone ({written})"
+             f"{_above_bound(frame)}.{_other_precision(frame)}",
     )
 
 
@@ -73,8 +73,8 @@ def accuracy_views(frame: pd.DataFrame) -> Drawing:
         means = [100 * table.loc[name, (f"accuracy.{view}.value", "mean")] for view in _VIEWS]
         axes.plot(means, [place] * len(means), color=look.color, linewidth=1, alpha=0.4, zorder=1)
         for (view, fill), mean in zip(fills.items(), means, strict=True):
-            seeds = 100 * frame.loc[frame["row"] == name, f"accuracy.{view}.value"]
-            axes.scatter(seeds, [place + 0.24] * len(seeds), s=7, color=look.color, alpha=0.5, linewidth=0)
+            single = 100 * frame.loc[frame["row"] == name, f"accuracy.{view}.value"]
+            axes.scatter(single, [place + 0.24] * len(single), s=7, color=look.color, alpha=0.5, linewidth=0)
             axes.scatter(mean, place, s=46, marker="o", facecolor=fill or look.color, edgecolor=look.color,
                          linewidth=1.4, zorder=2)
     for view, fill in fills.items():
@@ -87,7 +87,7 @@ def accuracy_views(frame: pd.DataFrame) -> Drawing:
     rows = {view: f"{frame[f'rows.{view}'].iloc[0]:,}" for view in _VIEWS}
     caption = (f"Accuracy on all {rows['published']} test rows as published, on the {rows['deduplicated']} first "
                f"occurrences among them, and on the {rows['clean']} clean ones. Large points: mean over "
-               f"{_seeds(frame)}; small points: single seeds.{_invented(frame)}")
+               f"{seeds(frame)}; small points: single seeds.{_invented(frame)}")
     alt = "Dot plot of accuracy, one line per row, as published, deduplicated and clean. " + "; ".join(
         f"{Row.parse(name).label} " + ", ".join(
             f"{100 * table.loc[name, (f'accuracy.{view}.value', 'mean')]:.1f}" for view in _VIEWS) + " %"
@@ -128,7 +128,7 @@ def speed_bound(frame: pd.DataFrame) -> Drawing:
                        obstacles)
     above = sum(line.speedup_x > bounds.get(line.pruning_pct, float("inf")) for line in printed.itertuples())
     caption = (
-        f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {_seeds(frame)}; bars: "
+        f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {seeds(frame)}; bars: "
         "quartiles) and the FLOP bound, the baseline's matrix products over the pruned model's. Triangles: the factors "
         f"that the paper prints for its own encoder, {above} of {len(printed)} above the bound of this one."
     )
@@ -210,9 +210,9 @@ def _trade_off(
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
                        obstacles)
     caption = (
-        f"Accuracy on the clean test rows against {against}. Large points: mean over {_seeds(frame)}, smaller for "
-        f"smaller models; bars: 95 % bootstrap interval over test rows; small points: single seeds.{dashed}"
-        f"{note and ' ' + note}{_invented(frame)}"
+        f"Accuracy on the clean test rows against {against}. Large points: mean over {seeds(frame)}, smaller for "
+        f"smaller models; bars: 95 % bootstrap interval over test rows (mean of the seeds' limits); small points: "
+        f"single seeds.{dashed}{note and ' ' + note}{_invented(frame)}"
     )
     alt = f"Scatter plot of accuracy on clean test rows against {against}. " + "; ".join(
         f"{Row.parse(name).label}: {y[name]:.1f} % at {scale.with_symbol(scale.number(value))}"
@@ -234,9 +234,24 @@ def _bounds(frame: pd.DataFrame) -> pd.Series:
     return bound[bound.index > 0]
 
 
-def _seeds(frame: pd.DataFrame) -> str:
-    count = frame["seed"].nunique()
-    return f"{count} seeds" if count > 1 else "one seed"
+def _above_bound(frame: pd.DataFrame) -> str:
+    """What to say of pruned runs that were measured above their FLOP bound; a run's spread are its quartiles."""
+    frame = derived(frame)
+    pruned = frame[(frame["pruning_level"] > 0) & frame["flop_bound"].notna()]
+    above = pruned[pruned["speed_up.median"] > pruned["flop_bound"]]
+    beyond = int((above["speed_up.low"] > above["flop_bound"]).sum())
+    if above.empty:
+        return ""
+    if not beyond:
+        return "; measured values above it are within the spread of the measurement"
+    return f"; {beyond} of {len(pruned)} runs have even their lower quartile above it"
+
+
+def _other_precision(frame: pd.DataFrame) -> str:
+    others = sorted(set(frame.loc[frame["technique"] == "mixed_precision", "precision"]))
+    if not others:
+        return ""
+    return f" The {' and '.join(others)} rows differ in precision: their speed-up is not one of pruning."
 
 
 def _invented(frame: pd.DataFrame) -> str:

@@ -51,6 +51,8 @@ def unit(field: str, typical: float) -> Unit:
     head, name = field.split(".")[0], field.split(".")[-1]
     if head in _FRACTIONS:
         return Unit(100, "%", 1)
+    if head == "difference":
+        return Unit(100, "points", 1)
     if head in {"speed_up", "flop_bound"}:
         return Unit(1, "×", 2)
     if head == "parameters":

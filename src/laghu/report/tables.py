@@ -6,6 +6,7 @@ from laghu import paths, records
 from laghu.errors import LaghuError
 from laghu.report import formats
 from laghu.report.rows import Row, in_order, row_of
+from laghu.spec import Study
 
 # Columns of a summary, and what each is called.
 HEADINGS = {
@@ -15,6 +16,7 @@ HEADINGS = {
     "accuracy.deduplicated.value": "Accuracy, deduplicated",
     "accuracy.clean.value": "Accuracy, clean",
     "macro_f1.clean.value": "Macro-F1, clean",
+    "difference": "Difference to the baseline",
     "agreement": "Agreement with the teacher",
     "flops_per_token": "Encoder work per token",
     "flop_bound": "FLOP bound",
@@ -24,6 +26,7 @@ HEADINGS = {
     "train_seconds": "Training time",
     "energy_kwh": "Training energy",
     "co2e_kg": "Training CO₂e",
+    "co2e_kg_with_teacher": "Training CO₂e with its teacher",
     "inference_energy.kwh_per_1000_documents": "Energy per 1,000 texts",
     "inference_energy.co2e_kg_per_1000_documents": "CO₂e per 1,000 texts",
 }
@@ -32,13 +35,26 @@ _INTERVALS = ["accuracy.clean.low", "accuracy.clean.high", "speed_up.low", "spee
 
 SUMMARIES = {
     "summary": ["parameters.total", "accuracy.clean.value", "macro_f1.clean.value", "speed_up.median",
-                "documents_per_second", "co2e_kg"],
+                "flop_bound", "documents_per_second", "co2e_kg"],
     "quality": ["accuracy.published.value", "accuracy.deduplicated.value", "accuracy.clean.value",
                 "macro_f1.clean.value", "agreement"],
     "speed": ["parameters.total", "reduction", "flops_per_token", "flop_bound", "speed_up.median", "latency_ms.p50",
               "documents_per_second"],
-    "energy": ["train_seconds", "energy_kwh", "co2e_kg", "inference_energy.kwh_per_1000_documents",
-               "inference_energy.co2e_kg_per_1000_documents"],
+    "energy": ["train_seconds", "energy_kwh", "co2e_kg", "co2e_kg_with_teacher",
+               "inference_energy.kwh_per_1000_documents", "inference_energy.co2e_kg_per_1000_documents"],
+}
+# What a cell of `rendered` holds.
+SPREAD = "mean ± standard deviation"
+# Throughput is left out: it is the speed-up again, and the classical row's is timed differently.
+_TERMINAL = ["parameters.total", "accuracy.clean.value", "speed_up.median", "flop_bound", "co2e_kg"]
+# What `significance` says of each field over the seeds of a row.
+_SIGNIFICANCE = {
+    "accuracy.clean.value": ["mean", "std"],
+    "accuracy.clean.low": ["mean"],
+    "accuracy.clean.high": ["mean"],
+    "difference": ["mean", "std"],
+    "mcnemar.p_value": ["min", "max"],
+    "agreement": ["mean", "std"],
 }
 # Fields whose units the quantities of Table I take.
 _FIELDS = {"Parameters": "parameters.total", "Removed": "reduction", "Speed-up": "speed_up.median",
@@ -46,17 +62,26 @@ _FIELDS = {"Parameters": "parameters.total", "Removed": "reduction", "Speed-up":
 
 
 def study(name: str) -> pd.DataFrame:
-    """`derived` frame of a study's records, one row per run; empty if it has none."""
+    """`derived` frame of a study's records, one row per run; empty if it has none.
+
+    Records of runs that the study's file does not list any more are left out; without a file all of them count.
+    """
     loaded = records.load_study(name)
+    if (paths.studies() / f"{name}.yaml").is_file():
+        listed = {spec.run for spec in Study.load(name).runs}
+        loaded = [record for record in loaded if record.run in listed]
     return derived(records.frame(loaded)) if loaded else pd.DataFrame()
 
 
 def derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame of `records.frame` by run, with three more columns.
+    """The frame of `records.frame` by run, with five more columns.
 
     `row` is the run's name without its seed; `reduction` the fraction of the parameters that went, against the
     baseline of the same seed; `flop_bound` the baseline's FLOPs over the run's: what speed-up it could have at most if
     time went to the encoder's matrix products alone. The bound holds at equal precision, so it is only given for fp32.
+    `difference` is the accuracy on the clean view minus that of the baseline of the same seed, as a fraction.
+    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes; runs that prune nothing
+    start from no baseline and keep their own.
 
     Raises:
         LaghuError: no records.
@@ -64,14 +89,34 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         raise LaghuError("there are 0 records; run the study first")
     frame = frame.assign(row=frame["run"].map(row_of)).set_index("run", drop=False)
-    for field in {*HEADINGS, *_INTERVALS} & set(frame):
+    for field in {*HEADINGS, *_INTERVALS, *_SIGNIFICANCE} & set(frame):
         frame[field] = pd.to_numeric(frame[field])
     baseline = frame[frame["row"] == "baseline"].set_index("seed")
-    parameters, flops = (frame["seed"].map(baseline[field]) for field in ("parameters.total", "flops_per_token"))
+    parameters, flops, accuracy, co2e_kg = (
+        frame["seed"].map(baseline[field])
+        for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg")
+    )
     return frame.assign(
         reduction=(1 - frame["parameters.total"] / parameters).where(frame["technique"] != "classical"),
         flop_bound=(flops / frame["flops_per_token"]).where(frame["precision"] == "fp32"),
+        difference=(frame["accuracy.clean.value"] - accuracy).where(frame["row"] != "baseline"),
+        co2e_kg_with_teacher=frame["co2e_kg"] + co2e_kg.where(frame["pruning_level"] > 0, 0.0),
     )
+
+
+def seeds(frame: pd.DataFrame) -> str:
+    """How many seeds a row has, e.g. "3 seeds"; "2 to 3 seeds" where rows differ."""
+    counts = frame["run"].map(row_of).value_counts()
+    fewest, most = counts.min(), counts.max()
+    if most == 1:
+        return "one seed"
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+
+
+def over_seeds(frame: pd.DataFrame, statistic: str) -> str:
+    """What the cells of a table are, e.g. "mean over 3 seeds"; of one seed they are no statistic."""
+    counted = seeds(frame)
+    return counted if counted == "one seed" else f"{statistic} over {counted}"
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -93,6 +138,28 @@ def rendered(table: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
         scale = formats.unit(field, cells["mean"].median()) if cells["mean"].notna().any() else formats.Unit(1, "", 0)
         heading = f"{HEADINGS[field]} ({scale.symbol})" if scale.symbol else HEADINGS[field]
         text[heading] = [scale.spread(m, s) for m, s in zip(cells["mean"], cells["std"], strict=True)]
+    return text
+
+
+def significance(frame: pd.DataFrame) -> pd.DataFrame:
+    """How sure the accuracy on the clean view is, by row; columns are (field, "mean" | "std" | "min" | "max").
+
+    The limits of the 95 % interval are the means of the seeds' limits. `difference` is paired by seed. McNemar's p is
+    of each seed's own test, so it has a range and no mean.
+    """
+    table = derived(frame).reindex(columns=["row", *_SIGNIFICANCE]).groupby("row").agg(_SIGNIFICANCE)
+    return table.loc[in_order(list(table.index))]
+
+
+def rendered_significance(table: pd.DataFrame) -> pd.DataFrame:
+    """`significance` as text, by row label."""
+    text = rendered(table, ["accuracy.clean.value", "difference", "agreement"])
+    scale = formats.unit("accuracy.clean.low", 1.0)
+    limits = zip(table["accuracy.clean.low", "mean"], table["accuracy.clean.high", "mean"], strict=True)
+    intervals = [f"{scale.number(low)}–{scale.number(high)}" for low, high in limits]
+    p_values = [_range_of_p(low, high) for low, high in table["mcnemar.p_value"].itertuples(index=False)]
+    text.insert(1, f"95 % interval ({scale.symbol})", intervals)
+    text.insert(3, "McNemar's exact p", p_values)
     return text
 
 
@@ -126,8 +193,8 @@ def table_one(frame: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
         ("Speed-up", "here"): mean["speed_up.median"].where(mean.index != "baseline"),
         ("Speed-up", "FLOP bound"): mean["flop_bound"].where(mean.index != "baseline"),
         ("Accuracy", "paper"): printed["accuracy_pct"] / 100,
-        ("Accuracy", "here, published"): mean["accuracy.published.value"],
-        ("Accuracy", "here, clean"): mean["accuracy.clean.value"],
+        ("Accuracy", "here, published view"): mean["accuracy.published.value"],
+        ("Accuracy", "here, clean view"): mean["accuracy.clean.value"],
         ("CO₂e", "paper"): printed["estimated_carbon_kg_co2eq"],
         ("CO₂e", "here, training"): mean["co2e_kg"],
     })
@@ -167,13 +234,19 @@ def terminal(frame: pd.DataFrame) -> str:
     """What a study prints when it ends: its summary as plain text, by row name."""
     frame = derived(frame)
     table = summary(frame)
-    text = rendered(table, [field for field in SUMMARIES["summary"] if field != "macro_f1.clean.value"])
+    text = rendered(table, _TERMINAL)
     text.index = table.index.rename(None)
-    seeds = frame["seed"].nunique()
-    lines = [text.to_string(), f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"]
+    lines = [text.to_string(), over_seeds(frame, SPREAD)]
     if frame["synthetic"].any():
         lines.append("The corpus is invented: these accuracies say nothing about Marathi news.")
     return "\n".join(lines)
+
+
+def _range_of_p(low: float, high: float) -> str:
+    if pd.isna(low):
+        return "–"
+    ends = [formats.show("mcnemar.p_value", p) for p in (low, high)]
+    return "–".join(dict.fromkeys(ends))
 
 
 def _row_of_paper(line: object) -> str:
