@@ -2,10 +2,12 @@
 
 import sys
 
+import nbformat
 import pytest
-from fake_records import fake_study
+from fake_records import fake_record
 
-from laghu import cli, paths, records
+from laghu import cli, freshness, paths, records
+from laghu.spec import Study
 
 
 @pytest.fixture
@@ -42,23 +44,36 @@ def test_an_unknown_argument_is_refused(laghu, capsys):
     assert "--fast" in capsys.readouterr().err
 
 
-def test_table_prints_every_row_of_the_study(laghu, capsys, tmp_path, monkeypatch):
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """Invented results of every run that the quick study lists."""
     monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
-    made = fake_study("quick", seeds=(0,))
+    made = [fake_record(spec) for spec in Study.load("quick").runs]
     for record in made:
-        record.save()
+        nbformat.write(nbformat.v4.new_notebook(), str(record.save().with_suffix(".ipynb")))
+    return made
+
+
+def test_table_prints_every_row_of_the_study(laghu, capsys, quick):
     laghu("table", "quick")
     printed = capsys.readouterr().out
-    assert all(record.run.removesuffix("-seed0") in printed for record in made)
+    assert all(record.run.removesuffix("-seed0") in printed for record in quick)
 
 
-def test_check_names_what_is_stale_and_why(laghu, tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
-    record = fake_study("quick", seeds=(0,))[0]
-    record.save()
+def test_check_names_what_is_stale_and_why(laghu, quick):
     with pytest.raises(SystemExit) as stopped:
         laghu("check", "quick")
-    assert record.run in stopped.value.code and "changed" in stopped.value.code
+    assert all(f"{record.run}: " in stopped.value.code for record in quick)
+    assert "changed" in stopped.value.code
+
+
+def test_check_passes_what_is_current_and_refuses_what_is_missing(laghu, capsys, quick, monkeypatch):
+    monkeypatch.setattr(freshness, "why_stale", lambda record, spec, data: None)
+    laghu("check", "quick")
+    assert "every record" in capsys.readouterr().out
+    (paths.results("quick") / f"{quick[0].run}.json").unlink()
+    with pytest.raises(SystemExit, match=quick[0].run):
+        laghu("check", "quick")
 
 
 def test_schema_is_written_where_it_is_committed(laghu, tmp_path, monkeypatch):

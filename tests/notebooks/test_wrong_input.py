@@ -70,18 +70,18 @@ def test_folder_that_does_not_exist(checkout, tmp_path):
 
 def test_truncated_parquet(checkout, tmp_path):
     _open_corpus(tmp_path)
-    file = tmp_path / "mahanews_shc_test.parquet"
+    file = tmp_path / "mahanews_shc_validation.parquet"
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    _refused(checkout, "baseline", {"corpus": "mahanews-open"}, "mahanews_shc_test.parquet", "Parquet",
+    _refused(checkout, "baseline", {"corpus": "mahanews-open"}, "mahanews_shc_validation.parquet", "Parquet",
              LAGHU_DATA_DIR=str(tmp_path))
 
 
 def test_csv_without_a_label_column(checkout, tmp_path):
     _open_corpus(tmp_path)
-    (tmp_path / "mahanews_shc_test.parquet").unlink()
-    pd.DataFrame({"text": ["बातमी"], "topic": ["Auto"]}).to_csv(tmp_path / "mahanews_shc_test.csv", index=False)
-    _refused(checkout, "baseline", {"corpus": "mahanews-open"}, "mahanews_shc_test.csv", "label", "topic",
+    (tmp_path / "mahanews_shc_validation.parquet").unlink()
+    pd.DataFrame({"text": ["बातमी"], "topic": ["Auto"]}).to_csv(tmp_path / "mahanews_shc_validation.csv", index=False)
+    _refused(checkout, "baseline", {"corpus": "mahanews-open"}, "mahanews_shc_validation.csv", "label", "topic",
              LAGHU_DATA_DIR=str(tmp_path))
 
 

@@ -37,11 +37,10 @@ _CAPTIONS = {
     "significance": "Accuracy on the clean view of the test split, and how sure it is",
     "table-one": "Table I of the paper beside the same rows here",
 }
-_TIMED = " Throughput of the classical row is timed from text to label, that of the encoders from token ids."
 # What a reader has to know of a table's columns.
 _NOTES = {
-    "summary": f"{_TIMED} Training CO₂e is that of a row's own stages.",
-    "speed": _TIMED,
+    "summary": " Training CO₂e is that of a row's own stages.",
+    "speed": " Throughput of the classical row is timed from text to label, that of the encoders from token ids.",
     "energy": " Training time, energy and CO₂e are those of a row's own stages; “with its teacher” adds the CO₂e of "
               "the baseline of the same seed that a pruned row starts from. The pretraining of the backbone is in "
               "neither.",

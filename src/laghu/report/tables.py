@@ -34,11 +34,11 @@ HEADINGS = {
 _INTERVALS = ["accuracy.clean.low", "accuracy.clean.high", "speed_up.low", "speed_up.high"]
 
 SUMMARIES = {
-    "summary": ["parameters.total", "accuracy.clean.value", "macro_f1.clean.value", "speed_up.median",
-                "flop_bound", "documents_per_second", "co2e_kg"],
+    "summary": ["parameters.total", "accuracy.clean.value", "macro_f1.clean.value", "speed_up.median", "flop_bound",
+                "co2e_kg"],
     "quality": ["accuracy.published.value", "accuracy.deduplicated.value", "accuracy.clean.value",
                 "macro_f1.clean.value", "agreement"],
-    "speed": ["parameters.total", "reduction", "flops_per_token", "flop_bound", "speed_up.median", "latency_ms.p50",
+    "speed": ["reduction", "flops_per_token", "flop_bound", "speed_up.median", "latency_ms.p50",
               "documents_per_second"],
     "energy": ["train_seconds", "energy_kwh", "co2e_kg", "co2e_kg_with_teacher",
                "inference_energy.kwh_per_1000_documents", "inference_energy.co2e_kg_per_1000_documents"],
