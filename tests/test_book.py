@@ -11,21 +11,26 @@ from laghu.report import book
 
 
 class Page(HTMLParser):
-    """Headings, sources of what a page loads, and whether Marathi is marked as such."""
+    """First-level headings of the article, and the sources of what the page loads."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.loads: list[str] = []
         self.headings = 0
+        self._in_article = False  # the theme repeats the title elsewhere, for print
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
-        self.headings += tag == "h1"
+        self._in_article |= tag == "article"
+        self.headings += tag == "h1" and self._in_article
         if tag in ("script", "img", "iframe") and given.get("src"):
             self.loads.append(given["src"])
         if tag == "link" and given.get("rel") == "stylesheet" and given.get("href"):
             self.loads.append(given["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_article &= tag != "article"
 
 
 @pytest.fixture(scope="module")
