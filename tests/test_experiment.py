@@ -263,6 +263,27 @@ def test_sigmoid_pruning_with_masked_attention_delivers_a_loadable_model(checkou
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do it")
+def test_the_control_is_trained_as_long_as_the_pruned_model_and_loses_nothing(checkout, corpus, trained):
+    _, teacher, pruned, _ = trained
+    continued = experiment.train_on(spec_of("continued"), corpus, teacher)
+    assert continued.report["steps"] == pruned.report["steps"] > 0
+    before, after = weights(teacher), weights(continued)
+    assert {name: tensor.shape for name, tensor in after.items()} == {name: t.shape for name, t in before.items()}
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
+
+
+def test_the_control_starts_from_the_teacher(checkout, corpus, trained):
+    still = {"epochs": 2, "learning_rate": 1e-30, "score_learning_rate": 5e-2}
+    continued = experiment.train_on(spec_of("continued", pruning=still), corpus, trained[1])
+    assert_same(continued, trained[1])
+
+
+def test_surgery_after_training_in_half_precision_is_checked_in_full(checkout, corpus):
+    spec = spec_of("mixed_precision", precision="bf16", pruning_level=0.5)
+    pruned = experiment.prune(spec, corpus, experiment.teacher(spec, corpus))
+    assert pruned.report["surgery_error"] < 1e-5
+
+
 def test_fp16_without_a_gpu_is_refused_before_any_work():
     with pytest.raises(LaghuError, match=r"^precision 'fp16': [^\n]+$"):
         experiment.begin(spec_of("mixed_precision", precision="fp16"))

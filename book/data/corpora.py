@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laghu import corpora
+from laghu import corpora, evaluation
 from laghu.corpora import Corpus
 
 FOLDER = Path(__file__).parent
@@ -30,7 +30,7 @@ def labels(corpus: Corpus) -> pd.DataFrame:
     """Rows per label in train, validation and the three views of the test split."""
     test = corpus.splits["test"]
     parts = {name.capitalize(): np.asarray(corpus.splits[name]["label"]) for name in ("train", "validation")}
-    parts |= {f"Test, {view}": np.asarray(test["label"])[mask] for view, mask in corpora.views(test).items()}
+    parts |= {f"Test, {view}": np.asarray(test["label"])[mask] for view, mask in evaluation.views(test).items()}
     counts = {name: np.bincount(ids, minlength=len(corpus.labels)) for name, ids in parts.items()}
     table = pd.DataFrame({"Label": corpus.labels, **counts})
     return pd.concat([table, pd.DataFrame([{"Label": "All", **table.drop(columns="Label").sum()}])])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from laghu import classical, corpora, distillation, evaluation, freshness, measurement, provenance, quiet
+from laghu import classical, distillation, evaluation, freshness, measurement, provenance, quiet
 from laghu.corpora import Corpus
 from laghu.energy import grid_intensity, track
 from laghu.experiment import load, predict_logits
@@ -113,14 +113,16 @@ def _identity(spec: RunSpec, corpus: Corpus, started: datetime) -> dict[str, Any
 
 def _quality(spec: RunSpec, corpus: Corpus, predictions: np.ndarray) -> dict[str, Any]:
     test = corpus.splits["test"]
-    views = corpora.views(test)
+    labels, views = np.asarray(test["label"]), evaluation.views(test)
     estimates = evaluation.evaluate(
-        np.asarray(test["label"]), predictions, views, len(corpus.labels), spec.measuring.bootstrap, seed=0
+        labels, predictions, views, len(corpus.labels), spec.measuring.bootstrap, seed=0
     )
     return {
         **{statistic: {view: vars(e) for view, e in by_view.items()} for statistic, by_view in estimates.items()},
         "rows": evaluation.rows(views),
         "predictions": predictions.tolist(),
+        "right": "".join(map(str, np.equal(predictions, labels).astype(int))),
+        "row_views": "".join(map(str, views["deduplicated"].astype(int) + views["clean"])),
     }
 
 
@@ -130,7 +132,7 @@ def _against_teacher(
     if spec.technique == "baseline":
         return {"mcnemar": None, "agreement": None}
     test = corpus.splits["test"]
-    clean = corpora.views(test)["clean"]
+    clean = evaluation.views(test)["clean"]
     test_result = evaluation.mcnemar(
         np.asarray(test["label"])[clean], teacher_logits[clean].argmax(-1), logits[clean].argmax(-1)
     )
@@ -174,10 +176,11 @@ def _conditions(spec: RunSpec, engine: str, retaken: int) -> dict[str, Any]:
         "repeats": spec.measuring.repeats,
         "retaken": retaken,
         "threads": torch.get_num_threads(),
+        "fp32_products": torch.get_float32_matmul_precision(),
     }
 
 
-def _inference_energy(spec: RunSpec, model: PreTrainedModel) -> dict[str, float]:
+def _inference_energy(spec: RunSpec, model: PreTrainedModel) -> dict[str, Any]:
     """Energy of forward passes, back to back, for at least the window asked for."""
     settings = spec.measuring
     ids = torch.randint(
@@ -196,6 +199,7 @@ def _inference_energy(spec: RunSpec, model: PreTrainedModel) -> dict[str, float]
     return {
         "kwh_per_1000_documents": energy.kwh / thousands,
         "co2e_kg_per_1000_documents": energy.co2e_kg / thousands,
+        "components": {part: kwh / thousands for part, kwh in energy.components.items()},
         "window_seconds": energy.seconds,
     }
 

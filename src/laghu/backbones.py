@@ -1,6 +1,7 @@
 """Where an encoder comes from: pretrained here from scratch, a Hugging Face checkpoint, or the paper's bare shape."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # BERT's own, on hidden states. None on attention, where it would keep torch from its fused kernel.
 FINE_TUNING_DROPOUT = 0.1
 
+# Characters that a tokenizer knows; texts with any other hold [UNK].
+LARGEST_ALPHABET = 1000
+
 # Root mean square of the word vectors that pretraining starts from; BERT's random ones have 0.02.
 EMBEDDING_SCALE = 0.1
 
@@ -51,20 +55,22 @@ PAPER_SHAPE = {
 }
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
-    """Train a WordPiece tokenizer that keeps Devanagari intact.
+def train_tokenizer(texts: Sequence[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """Train a WordPiece tokenizer that keeps Devanagari intact; the same texts give the same tokenizer.
 
     The text is only brought to NFC and its control characters become spaces. BERT's own normaliser would strip the
     zero-width joiners that Marathi spells its eyelash reph with (दुसर्‍या), and with accent stripping the matras too.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\p{Cc}+"), " ")])
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
+    untrained = _wordpiece({})
+    # The library numbers single characters in the order of a hash table, another one in every process, and breaks ties
+    # between merges by these numbers. Named beforehand, as if they were special tokens, they have a fixed order.
+    alphabet, continuing = _alphabet(untrained, texts)
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), limit_alphabet=1000, show_progress=False
+        vocab_size=vocab_size, special_tokens=[*SPECIAL_TOKENS, *alphabet, *(f"##{c}" for c in continuing)],
+        initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    untrained.train_from_iterator(texts, trainer)
+    tokenizer = _wordpiece(untrained.get_vocab())
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
@@ -73,6 +79,26 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> P
         tokenizer_object=tokenizer, model_max_length=max_length,
         pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )
+
+
+def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\p{Cc}+"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _alphabet(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The most frequent characters in the order of their code points, and those of them that continue a word."""
+    counts: Counter[str] = Counter()
+    continuing: set[str] = set()
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            counts.update(word)
+            continuing.update(word[1:])
+    alphabet = sorted(sorted(counts, key=lambda character: (-counts[character], character))[:LARGEST_ALPHABET])
+    return alphabet, [character for character in alphabet if character in continuing]
 
 
 def pack(texts: Dataset, tokenizer: PreTrainedTokenizerBase, sequence_length: int) -> Dataset:
@@ -150,9 +176,10 @@ class MaskedLanguageModelTrainer(Trainer):
     ) -> torch.Tensor:
         labels = inputs["labels"]
         masked = labels != -100
-        # accelerate puts autocast around model.forward, which is not called here.
+        # accelerate puts autocast around model.forward, which is not called here. Packed rows have no padding, and
+        # without a mask attention can take its fastest kernel.
         with self.accelerator.autocast():
-            hidden = model.bert(inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+            hidden = model.bert(inputs["input_ids"]).last_hidden_state
             logits = model.cls(hidden[masked])
         return functional.cross_entropy(logits.float(), labels[masked])
 
@@ -169,7 +196,7 @@ def pretrain(
     section 4.2 (RoBERTa, "full sentences"), without next-sentence prediction; no dropout while pretraining on a small
     budget, after Geiping & Goldstein 2023, section 4.3 ("Cramming").
     """
-    tokenizer = train_tokenizer(_batches(text), architecture.vocab_size, architecture.max_position_embeddings)
+    tokenizer = train_tokenizer(text["text"][:], architecture.vocab_size, architecture.max_position_embeddings)
     set_seed(settings.seed)
     shape = {**architecture.model_dump(), "vocab_size": len(tokenizer)}
     model = BertForMaskedLM(BertConfig(**shape, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
@@ -183,8 +210,10 @@ def pretrain(
         args = arguments(
             folder / "trainer", steps=settings.steps, batch_size=settings.batch_size,
             learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=0.01,
-            precision=settings.precision, seed=settings.seed,
+            precision=settings.precision, seed=settings.seed, workers=settings.workers,
         )
+        if settings.compile:
+            model.bert.compile()
         collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.mask_probability)
         report = train(MaskedLanguageModelTrainer(model, args, collator, packed), country)
     else:
@@ -259,8 +288,3 @@ def _reorder_head(model: PreTrainedModel, rows: list[int], labels: list[str]) ->
         head.bias.copy_(head.bias[rows].clone())
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: index for index, label in enumerate(labels)}
-
-
-def _batches(text: Dataset, size: int = 5_000) -> Iterator[list[str]]:
-    for start in range(0, len(text), size):
-        yield text[start:start + size]["text"]

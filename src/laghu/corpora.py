@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,6 +48,7 @@ OPEN_FILES = {
 RUN_WORDS = 5
 HELD_OUT_SHARE = 0.1
 
+FLAGS = ("duplicate", "in_other_split", "mojibake")
 FEATURES = Features(
     {
         "text": Value("string"),
@@ -74,8 +74,8 @@ class Corpus:
             in this split. `in_other_split`: the same text stands in another split of the official files at hand.
             `mojibake`: the text was repaired. "Same" is equality after `normalise`.
         cleaning: per source file, how many rows were read, repaired, dropped (and why) and kept.
-        sha256: digest of `split digest` lines, one per split, where the split's digest is that of its
-            "label<tab>text" lines; it does not depend on a file format.
+        sha256: digest of all that a result can depend on, whatever the file format: the labels in their order and, for
+            each split, its rows and their flags (see `_identity`).
         note: one sentence to show wherever the corpus is named.
     """
 
@@ -104,22 +104,6 @@ def load(name: str) -> Corpus:
         case "sample":
             return _sample()
     raise LaghuError(f"Unknown corpus {name!r}; the corpora are {', '.join(NAMES)}.")
-
-
-def views(test: Dataset) -> dict[str, np.ndarray]:
-    """Three readings of a test split, each a boolean array of shape (rows,).
-
-    `published` is what the papers report on, `deduplicated` counts every text once, and `clean` also leaves out what
-    can be answered from having seen another split or from the damaged script alone.
-    """
-    duplicate, elsewhere, mojibake = (
-        np.asarray(test[flag], dtype=bool) for flag in ("duplicate", "in_other_split", "mojibake")
-    )
-    return {
-        "published": np.ones(len(test), dtype=bool),
-        "deduplicated": ~duplicate,
-        "clean": ~duplicate & ~elsewhere & ~mojibake,
-    }
 
 
 # ---------------------------------------------------------------- text
@@ -163,6 +147,15 @@ def digest(lines: Iterable[str]) -> str:
 def git_blob_id(content: bytes) -> str:
     """The id that git gives to a file of this content (`git hash-object`)."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _identity(labels: Sequence[str], frames: dict[str, pd.DataFrame]) -> str:
+    """Digest of the labels and of every split: its "label<tab>text" lines, and its flags as lines of 0 and 1."""
+    lines = [f"labels {' '.join(labels)}"]
+    for split, frame in frames.items():
+        flags = digest("".join("01"[flag] for flag in row) for row in frame[list(FLAGS)].itertuples(index=False))
+        lines.append(f"{split} {_rows_digest(frame)} {flags}")
+    return digest(lines)
 
 
 def _rows_digest(frame: pd.DataFrame) -> str:
@@ -335,7 +328,7 @@ def _corpus(name: str, frames: dict[str, pd.DataFrame], cleaning: dict[str, dict
             {
                 "text": frame["text"].tolist(),
                 "label": FEATURES["label"].str2int(frame["label"].tolist()),
-                **{flag: frame[flag].tolist() for flag in ("duplicate", "in_other_split", "mojibake")},
+                **{flag: frame[flag].tolist() for flag in FLAGS},
             },
             features=FEATURES,
         )
@@ -346,7 +339,7 @@ def _corpus(name: str, frames: dict[str, pd.DataFrame], cleaning: dict[str, dict
         splits=DatasetDict(splits),
         labels=list(LABELS),
         cleaning=cleaning,
-        sha256=digest(f"{split} {_rows_digest(frame)}" for split, frame in frames.items()),
+        sha256=_identity(LABELS, frames),
         **about,
     )
 

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from torch import nn
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
+from laghu import quiet
 from laghu.errors import LaghuError
 
 
@@ -70,7 +71,8 @@ def logits(
         for start in range(0, len(texts), batch_size):
             rows = by_length[start : start + batch_size]
             batch = collate([{name: values[row] for name, values in encoded.items()} for row in rows])
-            scores[rows] = model(**batch.to(model.device)).logits.float().cpu().numpy()
+            with quiet.working():
+                scores[rows] = model(**batch.to(model.device)).logits.float().cpu().numpy()
     return scores
 
 
@@ -199,6 +201,22 @@ def evaluate(
             for view, mask in views.items()
         }
         for name, statistic in (("accuracy", accuracy_of), ("macro_f1", macro_f1_of))
+    }
+
+
+def views(test: Mapping[str, Sequence[bool]]) -> dict[str, np.ndarray]:
+    """Three readings of a test split (see `laghu.corpora.Corpus`), each a boolean array of shape (rows,).
+
+    `published` is what the papers report on, `deduplicated` counts every text once, and `clean` also leaves out what
+    can be answered from having seen another split or from the damaged script alone. Each holds the next.
+    """
+    repeated, elsewhere, damaged = (
+        np.asarray(test[flag], dtype=bool) for flag in ("duplicate", "in_other_split", "mojibake")
+    )
+    return {
+        "published": np.ones(len(repeated), dtype=bool),
+        "deduplicated": ~repeated,
+        "clean": ~repeated & ~elsewhere & ~damaged,
     }
 
 

@@ -1,10 +1,13 @@
 """The training steps of a run, by their names in the literature; a notebook calls them one after the other.
 
     corpus -> backbone -> teacher -> prune -> distil
+                                  -> train on (a control)
 
 Each step is a stage: made once, kept under the key of all it depends on, resumed when interrupted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +32,14 @@ from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec
 from laghu.stages import Stage, stage
-from laghu.training import ClassifierTrainer, arguments, cross_entropy, tokenize, train
+from laghu.training import ClassifierTrainer, Objective, arguments, cross_entropy, tokenize, train
 
 # Modules whose code a trained stage depends on; what only measures it is not among them.
 _TRAINING = ["backbones", "training"]
 _PRUNING = [*_TRAINING, "distillation", "compression.movement", "compression.surgery"]
 _METHODS = {"topk": movement.TOPK, "sigmoid": movement.SIGMOID}
+# On a GPU, rows called fp32 keep fp32 weights and take their products in TF32, as PyTorch's users commonly do.
+GPU_FP32_PRODUCTS = "high"
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -51,6 +56,8 @@ def begin(spec: RunSpec) -> Corpus:
     for precision in {spec.precision, spec.pretraining.precision}:
         if reason := measurement.supports(precision, device):
             raise LaghuError(f"precision {precision!r}: {reason}")
+    if device == "cuda":
+        torch.set_float32_matmul_precision(GPU_FP32_PRODUCTS)
     # Their bars and notices would fill executed notebooks; Laghu shows its own progress.
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
@@ -85,31 +92,36 @@ def baseline(spec: RunSpec, corpus: Corpus) -> Stage:
     name, origin = (spec.model, spec.model) if spec.model else _from_backbone(spec)
 
     def build(working: Path) -> dict[str, Any]:
-        set_seed(spec.seed)
-        model, tokenizer = backbones.load_classifier(name, corpus.labels)
-        rows = tokenize(corpus.splits["train"], tokenizer, settings.max_length)
-        args = arguments(
-            working / "trainer", epochs=settings.epochs, batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=settings.weight_decay,
-            precision=spec.precision, seed=spec.seed,
-        )
-        trainer = ClassifierTrainer(
-            model, args, DataCollatorWithPadding(tokenizer), rows, processing_class=tokenizer, objective=cross_entropy
-        )
-        report = train(trainer, spec.measuring.country)
-        _save(model, tokenizer, working)
-        return report.as_dict() | _development(spec, corpus, model, tokenizer)
+        model, tokenizer, rows = _start(spec, corpus, name)
+        report = _fit(spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy)
+        return _finish(spec, corpus, working, model, tokenizer, report)
 
-    inputs = {
-        **_common_inputs(spec, corpus), "origin": origin,
-        "fine_tuning": settings.model_dump(),
-    }
+    inputs = {**_common_inputs(spec, corpus), "origin": origin, "fine_tuning": settings.model_dump()}
     return stage("baseline", _TRAINING, inputs, build)
 
 
 def teacher(spec: RunSpec, corpus: Corpus) -> Stage:
     """The baseline of the same seed in fp32: where pruning starts, and what a student learns from."""
     return baseline(spec.model_copy(update={"precision": "fp32"}), corpus)
+
+
+def train_on(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
+    """The control of pruning: the teacher trained on for as long as pruning takes, with nothing removed.
+
+    Without it, what a pruned model gains from more training would pass for an effect of pruning.
+    """
+    settings = spec.pruning
+
+    def build(working: Path) -> dict[str, Any]:
+        model, tokenizer, rows = _start(spec, corpus, str(teacher.model))
+        report = _fit(spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy)
+        return _finish(spec, corpus, working, model, tokenizer, report)
+
+    inputs = {
+        **_common_inputs(spec, corpus), "teacher": teacher.key, "fine_tuning": spec.fine_tuning.model_dump(),
+        "epochs": settings.epochs, "learning_rate": settings.learning_rate,
+    }
+    return stage("continued", _TRAINING, inputs, build)
 
 
 def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
@@ -121,10 +133,8 @@ def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
     settings, joint = spec.pruning, spec.distillation == "joint"
 
     def build(working: Path) -> dict[str, Any]:
-        set_seed(spec.seed)
-        model, tokenizer = backbones.load_classifier(str(teacher.model), corpus.labels)
+        model, tokenizer, rows = _start(spec, corpus, str(teacher.model))
         objective = cross_entropy
-        rows = tokenize(corpus.splits["train"], tokenizer, spec.fine_tuning.max_length)
         if joint:
             objective = distillation.objective(spec.distilling.temperature, spec.distilling.alpha)
             rows = _with_teacher_logits(spec, corpus, rows, teacher)
@@ -137,28 +147,22 @@ def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
             movement.cubic_schedule, initial=method.initial, final=final,
             warm_up=settings.warm_up, cool_down=settings.cool_down,
         )
-        args = arguments(
-            working / "trainer", epochs=settings.epochs, batch_size=spec.fine_tuning.batch_size,
-            learning_rate=settings.learning_rate, warm_up=spec.fine_tuning.warm_up,
-            weight_decay=spec.fine_tuning.weight_decay, precision=spec.precision, seed=spec.seed,
-        )
         optimizer = movement.optimizer(
             model, scores, settings.learning_rate, settings.score_learning_rate, spec.fine_tuning.weight_decay
         )
-        trainer = ClassifierTrainer(
-            model, args, DataCollatorWithPadding(tokenizer), rows, processing_class=tokenizer, objective=objective,
+        report = _fit(
+            spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, objective,
             callbacks=[movement.ThresholdCallback(scores, schedule)], optimizers=(optimizer, None),
         )
-        report = train(trainer, spec.measuring.country).as_dict()
         report["thresholds"] = [schedule(step, report["steps"]) for step in range(report["steps"] + 1)]
         report["scores"] = [layer.values.detach().flatten().tolist() for layer in scores.neurons]
         report["kept"] = [indices.tolist() for indices in scores.kept_neurons()]
         probe = partial(predict_logits, spec, corpus.splits["validation"]["text"][:256], tokenizer=tokenizer)
-        masked = probe(model)
-        surgery.excise(model, scores)
-        report["surgery_error"] = float(np.abs(probe(model) - masked).max())
-        _save(model, tokenizer, working)
-        return report | _development(spec, corpus, model, tokenizer)
+        with _exact_products():
+            masked = probe(model)
+            surgery.excise(model, scores)
+            report["surgery_error"] = float(np.abs(probe(model) - masked).max())
+        return _finish(spec, corpus, working, model, tokenizer, report)
 
     inputs = {
         **_common_inputs(spec, corpus), "teacher": teacher.key, "pruning_level": spec.pruning_level,
@@ -173,22 +177,13 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
     settings = spec.fine_tuning
 
     def build(working: Path) -> dict[str, Any]:
-        set_seed(spec.seed)
-        model, tokenizer = backbones.load_classifier(str(student.model), corpus.labels)
-        rows = tokenize(corpus.splits["train"], tokenizer, settings.max_length)
-        args = arguments(
-            working / "trainer", epochs=spec.distilling.epochs, batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate, warm_up=settings.warm_up, weight_decay=settings.weight_decay,
-            precision=spec.precision, seed=spec.seed,
+        model, tokenizer, rows = _start(spec, corpus, str(student.model))
+        rows = _with_teacher_logits(spec, corpus, rows, teacher)
+        objective = distillation.objective(spec.distilling.temperature, spec.distilling.alpha)
+        report = _fit(
+            spec, working, model, tokenizer, rows, spec.distilling.epochs, settings.learning_rate, objective
         )
-        trainer = ClassifierTrainer(
-            model, args, DataCollatorWithPadding(tokenizer), _with_teacher_logits(spec, corpus, rows, teacher),
-            processing_class=tokenizer,
-            objective=distillation.objective(spec.distilling.temperature, spec.distilling.alpha),
-        )
-        report = train(trainer, spec.measuring.country)
-        _save(model, tokenizer, working)
-        return report.as_dict() | _development(spec, corpus, model, tokenizer)
+        return _finish(spec, corpus, working, model, tokenizer, report)
 
     inputs = {
         **_common_inputs(spec, corpus), "teacher": teacher.key, "student": student.key,
@@ -200,9 +195,12 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
 def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
     """The stages that the run's technique trains, in order.
 
-    Without pruning that is the classifier, fine-tuned in the run's precision. With it, the pruned model and, where
-    distillation follows pruning, the distilled one; the pruned model is then the one of the run without distillation.
+    Without pruning that is the classifier, fine-tuned in the run's precision, or the control trained on. With it, the
+    pruned model and, where distillation follows pruning, the distilled one; the pruned model is then the one of the run
+    without distillation.
     """
+    if spec.technique == "continued":
+        return [train_on(spec, corpus, teacher)]
     if not spec.pruning_level:
         return [baseline(spec, corpus)]
     pruned = prune(spec, corpus, teacher)
@@ -238,9 +236,51 @@ def _from_backbone(spec: RunSpec) -> tuple[str, str]:
     return str(pretrained.model), pretrained.key
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, working: Path) -> None:
+def _start(spec: RunSpec, corpus: Corpus, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Dataset]:
+    """The model that a training starts from, its tokenizer and the tokenized training rows."""
+    set_seed(spec.seed)
+    model, tokenizer = backbones.load_classifier(name, corpus.labels)
+    return model, tokenizer, tokenize(corpus.splits["train"], tokenizer, spec.fine_tuning.max_length)
+
+
+def _fit(
+    spec: RunSpec, working: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Dataset,
+    epochs: float, learning_rate: float, objective: Objective, **trainer_options: Any,
+) -> dict[str, Any]:
+    """Train with what all trainings of a run share; returns the training's report."""
+    settings = spec.fine_tuning
+    args = arguments(
+        working / "trainer", epochs=epochs, batch_size=settings.batch_size, learning_rate=learning_rate,
+        warm_up=settings.warm_up, weight_decay=settings.weight_decay, precision=spec.precision, seed=spec.seed,
+    )
+    trainer = ClassifierTrainer(
+        model, args, DataCollatorWithPadding(tokenizer), rows, processing_class=tokenizer, objective=objective,
+        **trainer_options,
+    )
+    return train(trainer, spec.measuring.country).as_dict()
+
+
+def _finish(
+    spec: RunSpec, corpus: Corpus, working: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Save the checkpoint and add its accuracy on the development split to the report."""
     model.save_pretrained(working / "model")
     tokenizer.save_pretrained(working / "model")
+    split = corpus.splits["validation"]
+    predictions = predict_logits(spec, split["text"], model, tokenizer).argmax(-1)
+    return report | {"development_accuracy": evaluation.accuracy(np.asarray(split["label"]), predictions)}
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Products of fp32 numbers in fp32, for a comparison that TF32 would blur."""
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(usual)
 
 
 def predict_logits(
@@ -250,14 +290,6 @@ def predict_logits(
     return evaluation.logits(
         model, tokenizer, split_texts, batch_size=spec.measuring.batch_size, max_length=spec.fine_tuning.max_length
     )
-
-
-def _development(
-    spec: RunSpec, corpus: Corpus, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, float]:
-    split = corpus.splits["validation"]
-    predictions = predict_logits(spec, split["text"], model, tokenizer).argmax(-1)
-    return {"development_accuracy": evaluation.accuracy(np.asarray(split["label"]), predictions)}
 
 
 def _with_teacher_logits(spec: RunSpec, corpus: Corpus, rows: Dataset, teacher: Stage) -> Dataset:

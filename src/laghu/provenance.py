@@ -23,11 +23,12 @@ import nbformat
 
 from laghu import paths
 
-# Modules that move, show or store what others compute. `spec` is among them because its values enter every key.
+# Modules that move, show or store what others compute. `spec` and the modules of texts are among them because what they
+# give, values and texts with their flags, enters every key itself.
 CARRIERS = frozenset(
     {
-        "cli", "errors", "freshness", "paths", "progress", "provenance", "quiet", "records", "report", "runner", "spec",
-        "stages",
+        "cli", "corpora", "errors", "freshness", "lexicons", "paths", "progress", "provenance", "quiet", "records",
+        "report", "runner", "sample", "spec", "stages", "texts",
     }
 )
 _PACKAGE = Path(__file__).parent

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -89,6 +90,9 @@ class Timing(_Part):
     repeats: int
     retaken: int
     threads: int
+    fp32_products: Literal["highest", "high", "medium"] = Field(
+        description="how fp32 numbers are multiplied, in PyTorch's words; high is TF32 on a GPU"
+    )
 
 
 class InferenceEnergy(_Part):
@@ -96,6 +100,7 @@ class InferenceEnergy(_Part):
 
     kwh_per_1000_documents: float
     co2e_kg_per_1000_documents: float
+    components: dict[str, float] = Field(description="kWh per 1,000 documents of each part of the machine")
     window_seconds: float
 
 
@@ -130,7 +135,7 @@ class RunRecord(_Part):
     accuracy: Views
     macro_f1: Views
     rows: Rows
-    mcnemar: McNemar | None
+    mcnemar: McNemar | None = Field(description="None where the run has no baseline beside it; see report.statistics")
     agreement: float | None = Field(description="share of clean rows with the teacher's label")
     latency_ms: Latency | None
     documents_per_second: float | None
@@ -156,6 +161,21 @@ class RunRecord(_Part):
     started: datetime
     finished: datetime
     predictions: list[int] = Field(description="class id of every test row, in official order")
+    right: str = Field(pattern=r"^[01]+$", description="a character per test row: 1 where the prediction is the label")
+    row_views: str = Field(
+        pattern=r"^[012]+$", description="a character per test row: 2 clean, 1 a first occurrence, 0 a repeat"
+    )
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each test row is right, shape (rows,)."""
+        return np.array(list(self.right)) == "1"
+
+    @property
+    def views(self) -> dict[str, np.ndarray]:
+        """The three views of the test split as boolean arrays of shape (rows,)."""
+        strictest = np.array(list(self.row_views)).astype(int)
+        return {view: strictest >= level for level, view in enumerate(("published", "deduplicated", "clean"))}
 
     def save(self, folder: Path | None = None) -> Path:
         """Write `<run>.json` under a temporary name and rename it; returns the path.
@@ -202,7 +222,7 @@ def load_study(study: str) -> list[RunRecord]:
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per record, one column per number; nested names are joined with dots, as in the JSON."""
-    left_out = {"predictions", "settings", "stages"}
+    left_out = {"predictions", "right", "row_views", "settings", "stages"}
     return pd.json_normalize([record.model_dump(exclude=left_out) for record in records])
 
 

@@ -29,6 +29,7 @@ def title(spec: RunSpec) -> str:
     when = "jointly" if spec.distillation == "joint" else "after"
     technique = {
         "baseline": "Baseline",
+        "continued": "Baseline, trained on",
         "classical": "TF-IDF and a linear SVM",
         "pruning": f"Pruning {level}",
         "pruning_distillation": f"Pruning {level}, distilled {when}",

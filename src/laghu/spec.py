@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from laghu import paths
 from laghu.errors import LaghuError
 
-Technique = Literal["baseline", "pruning", "pruning_distillation", "mixed_precision", "classical"]
+Technique = Literal["baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical"]
 Precision = Literal["fp32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
 
@@ -52,6 +52,8 @@ class Pretraining(_Settings):
     warm_up: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
     mask_probability: float = Field(0.15, gt=0, lt=1)
     precision: Precision = "fp32"
+    compile: bool = Field(False, description="compile the encoder with torch.compile: minutes at first, then faster")
+    workers: int = Field(0, ge=0, description="processes that prepare batches beside the training")
     seed: int = Field(0, ge=0, description="one backbone serves every seed of a study")
 
 
@@ -133,6 +135,7 @@ class RunSpec(_Settings):
         pruned, distilled = self.pruning_level > 0, self.distillation != "none"
         wrong = {
             "baseline": (pruned or distilled) and "baseline takes pruning_level 0 and distillation 'none'",
+            "continued": (pruned or distilled) and "continued takes pruning_level 0 and distillation 'none'",
             "classical": (pruned or distilled) and "classical takes pruning_level 0 and distillation 'none'",
             "pruning": (not pruned or distilled) and "pruning takes pruning_level above 0 and distillation 'none'",
             "pruning_distillation": not (pruned and distilled)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -57,12 +59,14 @@ def arguments(
     seed: int,
     epochs: float = 1.0,
     steps: int = -1,
+    workers: int = 0,
 ) -> TrainingArguments:
     """Trainer arguments shared by every technique; linear decay after a linear warm-up, AdamW, ten checkpoints a run.
 
     Args:
         warm_up: fraction of the steps, in [0, 1).
         steps: number of optimiser steps; -1 leaves it to `epochs`.
+        workers: processes that prepare batches; 0 prepares them between the steps.
         precision: "fp16" trains with loss scaling, "bf16" without, both under autocast with fp32 weights.
     """
     return TrainingArguments(
@@ -83,6 +87,7 @@ def arguments(
         # Trainer's own progress bar writes HTML into executed notebooks; ProgressCallback writes one line.
         disable_tqdm=True,
         remove_unused_columns=False,
+        dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
@@ -120,15 +125,21 @@ def cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
 def train(trainer: Trainer, country: str) -> TrainingReport:
     """Train, from the last checkpoint in the output folder if there is one, and say what it took.
 
+    Afterwards the model computes in the precision of its weights, whatever it was trained in. Entries of the report's
+    `log` hold `seconds` since this call.
+
     Args:
         country: ISO code of the grid whose carbon intensity is assumed (see `laghu.energy.track`).
     """
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(quiet := QuietCallback())
     trainer.add_callback(ProgressCallback())
+    trainer.add_callback(_Clock())
     last = _last_checkpoint(Path(trainer.args.output_dir))
     with track(country) as energy, closing(quiet):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+    # accelerate leaves its autocast around the model's forward.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return TrainingReport(
         steps=trainer.state.global_step,
         seconds=energy.seconds,
@@ -139,6 +150,16 @@ def train(trainer: Trainer, country: str) -> TrainingReport:
         energy_source=energy.source,
         log=[entry for entry in trainer.state.log_history if "loss" in entry],
     )
+
+
+class _Clock(TrainerCallback):
+    """Adds the time since the training began to each entry of its log."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self._began = perf_counter()
+
+    def on_log(self, args, state, control, **kwargs) -> None:
+        state.log_history[-1]["seconds"] = perf_counter() - self._began
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

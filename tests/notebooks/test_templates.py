@@ -10,6 +10,7 @@ from laghu.records import RunRecord
 
 RUNS = {
     "baseline": ({}, "baseline-seed0"),
+    "continued": ({}, "continued-seed0"),
     "classical": ({}, "classical-seed0"),
     "pruning": ({"pruning_level": 0.5}, "pruning-50-seed0"),
     "pruning_distillation": ({"pruning_level": 0.25, "distillation": "after"}, "pruning-25-after-seed0"),

@@ -10,6 +10,7 @@ from laghu.errors import LaghuError
 GROUPS = {
     "classical": "TF-IDF + linear SVM",
     "baseline": "Baseline",
+    "continued": "Trained on",
     "pruning": "Pruning",
     "joint": "Joint distillation",
     "after": "Distillation after",
@@ -17,7 +18,7 @@ GROUPS = {
 }
 
 _NAME = re.compile(
-    r"(?P<technique>classical|baseline|pruning|mixed-precision)"
+    r"(?P<technique>classical|baseline|continued|pruning|mixed-precision)"
     r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?:-(?P<precision>fp16|bf16))?"
 )
 
