@@ -5,7 +5,7 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from laghu import sample, texts
+from laghu import corpora, paths, sample, texts
 from laghu.errors import LaghuError
 
 FOLDER = os.environ.get("LAGHU_DATA_DIR")
@@ -43,15 +43,46 @@ def test_the_same_from_csv(folder):
     assert len(texts.load("marathi-text")) == 3
 
 
+def test_licensed_text_leaves_out_what_states_no_licence(tmp_path, monkeypatch):
+    """Against the published list of sources, read by its words."""
+    listed = pd.read_csv(paths.root() / "book" / "data" / "marathi_text_sources.csv")
+    unstated = listed["licence"].str.startswith("not stated") & ~listed["licence"].str.contains("CC BY")
+    assert set(listed["source"][unstated]) == texts.UNLICENSED
+    rows = [f"वाक्य {number} येथे" for number in range(len(listed))]
+    pd.DataFrame({"text": rows, "source": listed["source"]}).to_parquet(tmp_path / "marathi_text.parquet")
+    monkeypatch.setattr(texts, "TABLE_DIGEST", hashlib.sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest())
+    monkeypatch.setenv("LAGHU_DATA_DIR", str(tmp_path))
+    kept = [row for row, out in zip(rows, unstated, strict=True) if not out]
+    assert list(texts.load("marathi-licensed")["text"]) == kept
+
+
 def test_sample_is_the_training_headlines():
     headlines = [unicodedata.normalize("NFC", headline.text) for headline in sample.splits()["train"]]
     assert list(texts.load("sample")["text"]) == headlines
     assert texts.sha256("sample") == hashlib.sha256("".join(f"{h}\n" for h in headlines).encode()).hexdigest()
 
 
+def test_bengali_is_the_train_texts_that_stand_once_and_nowhere_else(tmp_path, monkeypatch):
+    files = {
+        "train": ["প্রথম cafe\u0301", "দ্বিতীয় খবর", "প্রথম, CAFÉ!", "তৃতীয় খবর", "চতুর্থ খবর"],
+        "validation": ["তৃতীয় খবর!", "পঞ্চম খবর"],
+        "test": ["চতুর্থ, খবর", "ষষ্ঠ খবর"],
+    }
+    for split, rows in files.items():
+        stem = f"indicnews_bengali_shc_{split}"
+        pd.DataFrame({"text": rows, "label": "state"}).to_parquet(tmp_path / f"{stem}.parquet")
+        lines = "".join(f"state\t{row}\n" for row in rows)
+        monkeypatch.setitem(corpora.BENGALI_FILES, stem, hashlib.sha256(lines.encode()).hexdigest())
+    monkeypatch.setenv("LAGHU_DATA_DIR", str(tmp_path))
+    kept = [unicodedata.normalize("NFC", row) for row in files["train"][:2]]
+    assert kept[0] != files["train"][0]
+    assert list(texts.load("indicnews-bengali")["text"]) == kept
+    assert texts.sha256("indicnews-bengali") == hashlib.sha256("".join(f"{k}\n" for k in kept).encode()).hexdigest()
+
+
 def test_every_source_says_what_it_is():
-    assert set(texts.SOURCES) == set(texts.NAMES) == {"marathi-text", "sample"}
-    assert texts.SOURCES["sample"].synthetic and not texts.SOURCES["marathi-text"].synthetic
+    assert set(texts.SOURCES) == set(texts.NAMES) == {"marathi-text", "indicnews-bengali", "sample"}
+    assert [name for name, source in texts.SOURCES.items() if source.synthetic] == ["sample"]
     assert all(source.licence and source.citation and source.note.endswith(".") for source in texts.SOURCES.values())
 
 
@@ -60,10 +91,14 @@ def test_unknown_name_lists_the_known():
     assert "'oscar'" in said and "marathi-text" in said and "sample" in said
 
 
-def test_no_folder(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("marathi-text", "marathi_text.parquet"), ("indicnews-bengali", "indicnews_bengali_shc_train.parquet")],
+)
+def test_no_folder(monkeypatch, name, file):
     monkeypatch.delenv("LAGHU_DATA_DIR", raising=False)
-    said = message("marathi-text")
-    assert "LAGHU_DATA_DIR" in said and "marathi_text.parquet" in said
+    said = message(name)
+    assert "LAGHU_DATA_DIR" in said and file in said and "'sample'" in said
 
 
 def test_missing_file(folder):
@@ -95,4 +130,18 @@ def test_published_file():
     rows = texts.load("marathi-text")["text"][:]
     assert len(rows) == 252_445
     assert round(sum(len(row.encode()) for row in rows) / 1e6, 1) == 85.9
+    assert all(unicodedata.is_normalized("NFC", row) for row in rows)
+
+
+@pytest.mark.skipif(not FOLDER, reason="LAGHU_DATA_DIR is not set: no Bengali headlines to check against")
+def test_published_bengali_headlines():
+    """No text of validation or test in the sense of the comparison form, none twice, and as many as the note says."""
+    train, *others = (
+        pd.read_parquet(f"{FOLDER}/indicnews_bengali_shc_{split}.parquet")["text"].map(corpora.normalise)
+        for split in ("train", "validation", "test")
+    )
+    rows = list(texts.load("indicnews-bengali")["text"])
+    keys = [corpora.normalise(row) for row in rows]
+    assert len(set(keys)) == len(keys) and set(keys) == set(train) - set().union(*others)
+    assert texts.SOURCES["indicnews-bengali"].note.startswith(f"{len(rows):,} of the {len(train):,} Bengali headlines")
     assert all(unicodedata.is_normalized("NFC", row) for row in rows)

@@ -12,7 +12,7 @@ import os
 import random
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -26,8 +26,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from laghu import paths, sample
 from laghu.errors import LaghuError
 
-NAMES = ("mahanews-shc", "mahanews-open", "sample")
-LABELS = sample.LABELS
+NAMES = ("mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "sample")
+LABELS = sample.LABELS  # those of MahaNews, which the sample shares
+BENGALI_LABELS = (
+    "editorial", "entertainment", "international", "kolkata", "lifestyle",
+    "national", "politics", "sports", "state", "technology",
+)  # fmt: skip
 SEED = 2409
 
 REPOSITORY = "l3cube-pune/MarathiNLP"
@@ -45,19 +49,18 @@ OPEN_FILES = {
     "mahanews_lpc_validation": "af96c31ac0e876e3c6a5f180426237150a7fa5b29903835455c1d5d3d3d44710",
     "mahanews_shc_test": "149ae0f8245ddd62f4db90f163b052d19a2a5fa992d94b562c663ac553912a1f",
 }
+BENGALI_FILES = {
+    "indicnews_bengali_shc_train": "f5d3219daf6fda07bdec7e96383e7359805d2582b1b6e57ecafaab414ffc9940",
+    "indicnews_bengali_shc_validation": "611553e235030995dd0cec20f5bc20eca79c122324a1e22b9830cf9717d59c46",
+    "indicnews_bengali_shc_test": "d52b4efe11aec291a4f250e557a1926b28e0775413e92109e51696bb1d5f4fa7",
+}
+# The proposed split as row numbers, without texts, and the digest of the corpus that it makes.
+CLEAN_FILE = Path(__file__).with_name("mahanews_clean.csv")
+CLEAN_SHA256 = "d9baab663762033e6a4b2e3852ebfa5ddb726b25a6500b94fbee854c6d10bdab"
 RUN_WORDS = 5
 HELD_OUT_SHARE = 0.1
 
 FLAGS = ("duplicate", "in_other_split", "mojibake")
-FEATURES = Features(
-    {
-        "text": Value("string"),
-        "label": ClassLabel(names=list(LABELS)),
-        "duplicate": Value("bool"),
-        "in_other_split": Value("bool"),
-        "mojibake": Value("bool"),
-    }
-)
 
 # The repository of MahaNews names no licence for it; l3cube-pune/indic-nlp carries the same headline files and does.
 _LICENCE = "CC BY-NC-SA 4.0"
@@ -70,9 +73,10 @@ class Corpus:
     """A labelled corpus and everything a record or a caption has to say about it.
 
     Attributes:
-        splits: train, validation and test with the columns of `FEATURES`. `duplicate`: the same text stands earlier
+        splits: train, validation and test with the columns of `features`. `duplicate`: the same text stands earlier
             in this split. `in_other_split`: the same text stands in another split of the official files at hand.
             `mojibake`: the text was repaired. "Same" is equality after `normalise`.
+        labels: all labels in their order, alphabetical; a split may lack some.
         cleaning: per source file, how many rows were read, repaired, dropped (and why) and kept.
         sha256: digest of all that a result can depend on, whatever the file format: the labels in their order and, for
             each split, its rows and their flags (see `_identity`).
@@ -90,6 +94,12 @@ class Corpus:
     note: str
 
 
+def features(labels: Sequence[str]) -> Features:
+    """The columns of a split: its text, its label as a number, and the flags that `Corpus` explains."""
+    flags = {flag: Value("bool") for flag in FLAGS}
+    return Features({"text": Value("string"), "label": ClassLabel(names=list(labels)), **flags})
+
+
 def load(name: str) -> Corpus:
     """The corpus of that name, one of `NAMES`.
 
@@ -101,6 +111,10 @@ def load(name: str) -> Corpus:
             return _mahanews_shc()
         case "mahanews-open":
             return _mahanews_open()
+        case "mahanews-clean":
+            return _mahanews_clean()
+        case "indicnews-bengali":
+            return _indicnews_bengali()
         case "sample":
             return _sample()
     raise LaghuError(f"Unknown corpus {name!r}; the corpora are {', '.join(NAMES)}.")
@@ -228,29 +242,33 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame.iloc[1:]
 
 
-def read_table(path: Path, text: str = "text", label: str = "label") -> tuple[pd.DataFrame, dict[str, int]]:
+def read_table(
+    path: Path, labels: Sequence[str], text: str = "text", label: str = "label", others: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Labelled rows of one .csv or .parquet file, cleaned, and the counts of what was done.
 
     Repeated header lines and rows without text are dropped, code page 866 mojibake is repaired and flagged.
 
     Args:
+        labels: the labels that may occur.
         text, label: names of the file's columns.
+        others: further columns to keep, as strings.
 
     Returns:
-        Columns text, label and mojibake in the file's order; counts rows_read (the header line is not one),
+        Columns text, label, `others` and mojibake in the file's order; counts rows_read (the header line is not one),
         stray_headers, blanks, mojibake_repaired.
 
     Raises:
         LaghuError: as `read_columns`; a label is unknown; no row is left.
     """
-    raw = read_columns(path, (text, label))
-    frame = raw.set_axis(["text", "label"], axis=1)
+    raw = read_columns(path, (text, label, *others))
+    frame = raw.set_axis(["text", "label", *others], axis=1)
     stray = (frame["text"] == text) & (frame["label"] == label)
     frame = frame[~stray]
-    if not (known := frame["label"].isin(LABELS)).all():
+    if not (known := frame["label"].isin(labels)).all():
         row = known.idxmin()
         raise LaghuError(
-            f"{path}, row {row}: unknown label {frame['label'][row]!r}; the labels are {', '.join(LABELS)}."
+            f"{path}, row {row}: unknown label {frame['label'][row]!r}; the labels are {', '.join(labels)}."
         )
     blank = frame["text"].str.strip() == ""
     frame = frame[~blank]
@@ -265,6 +283,38 @@ def read_table(path: Path, text: str = "text", label: str = "label") -> tuple[pd
         "mojibake_repaired": int(mojibake.sum()),
     }
     return frame.assign(text=repaired, mojibake=mojibake).reset_index(drop=True), counts
+
+
+def pinned_tables(
+    digests: Mapping[str, str], labels: Sequence[str], others: Sequence[str] = ()
+) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, int]]]:
+    """Tables in `LAGHU_DATA_DIR` that have to hold the published rows.
+
+    Args:
+        digests: stem of each table to the digest of its cleaned rows.
+        labels, others: as `read_table` has them.
+
+    Returns:
+        Stem to rows as of `read_table`, with a column `key`, the text after `normalise`; file name to its counts.
+
+    Raises:
+        LaghuError: no folder is set, a file is missing, or as `read_table`; the rows are not those published.
+    """
+    folder = paths.data_dir()
+    if folder is None:
+        raise LaghuError(
+            f"{', '.join(f'{stem}.parquet' for stem in digests)} are read from a local folder: set LAGHU_DATA_DIR to "
+            "the one that holds them, or choose the corpus 'mahanews-shc' or 'sample'."
+        )
+    tables, counts = {}, {}
+    for path in find_tables(folder, tuple(digests)):
+        frame, counts[path.name] = read_table(path, labels, others=others)
+        if (found := _rows_digest(frame)) != (expected := digests[path.stem]):
+            raise LaghuError(
+                f"{path} does not hold the published rows: digest {found}, expected {expected}; fetch it again."
+            )
+        tables[path.stem] = _keyed(frame)
+    return tables, counts
 
 
 # ---------------------------------------------------------------- rows that repeat or leak
@@ -296,12 +346,42 @@ def held_out(frame: pd.DataFrame, share: float = HELD_OUT_SHARE, seed: int = SEE
     groups = frame.groupby("key", sort=False)["label"].agg(["first", "size"])
     shuffle = random.Random(seed).shuffle
     chosen: set[str] = set()
-    for label in LABELS:
+    for label in sorted(groups["first"].unique()):
         keys = groups.index[groups["first"] == label].tolist()
         shuffle(keys)
         rows = groups["size"].loc[keys].cumsum()
-        chosen.update(rows.index[rows <= round(share * rows.max())] if len(rows) else ())
+        chosen.update(rows.index[rows <= round(share * rows.max())])
     return frame["key"].isin(chosen)
+
+
+def clean_split(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Which rows of the open MahaNews files make up "mahanews-clean".
+
+    A row is sound if it was no mojibake and its text bears one label throughout the three files. The test split is the
+    clean view of the official one (see `laghu.evaluation.views`) as far as it is sound. Train and validation (see
+    `held_out`) are the sound rows of the two validation files, headlines and paragraphs, each text once, that share
+    nothing with any row of the official test split (see `leaks`).
+
+    Args:
+        tables: stem to rows, in the order of `OPEN_FILES`, with the columns row, text, label, mojibake and key.
+
+    Returns:
+        Columns file (the stem), row (number of the record in the official file, its header line being 0) and split,
+        in the order of the tables; `to_csv(CLEAN_FILE, index=False)` publishes it.
+    """
+    rows = pd.concat([table.assign(file=stem) for stem, table in tables.items()], ignore_index=True)
+    headlines, _, official_test = (rows["file"] == stem for stem in OPEN_FILES)
+    sound = ~rows["mojibake"] & (rows.groupby("key")["label"].transform("nunique") == 1)
+
+    official = rows[official_test]
+    repeated = official["key"].duplicated() | official["key"].isin(rows["key"][headlines])
+    test = official[sound[official_test] & ~repeated]
+    seen = rows[sound & ~official_test]
+    seen = seen[~seen["key"].duplicated() & ~leaks(seen, official).any(axis=1)]
+
+    split = pd.Series("train", index=seen.index).mask(held_out(seen), "validation")
+    split = pd.concat([split, pd.Series("test", index=test.index)])
+    return rows.loc[split.index, ["file", "row"]].assign(split=split).reset_index(drop=True)
 
 
 def _keyed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -322,24 +402,31 @@ def _flagged_against_each_other(frames: dict[str, pd.DataFrame]) -> dict[str, pd
 # ---------------------------------------------------------------- the corpora
 
 
-def _corpus(name: str, frames: dict[str, pd.DataFrame], cleaning: dict[str, dict[str, int]], **about) -> Corpus:
+def _corpus(
+    name: str,
+    labels: Sequence[str],
+    frames: dict[str, pd.DataFrame],
+    cleaning: dict[str, dict[str, int]],
+    **about,
+) -> Corpus:
+    columns = features(labels)
     splits = {
         split: Dataset.from_dict(
             {
                 "text": frame["text"].tolist(),
-                "label": FEATURES["label"].str2int(frame["label"].tolist()),
+                "label": columns["label"].str2int(frame["label"].tolist()),
                 **{flag: frame[flag].tolist() for flag in FLAGS},
             },
-            features=FEATURES,
+            features=columns,
         )
         for split, frame in frames.items()
     }
     return Corpus(
         name=name,
         splits=DatasetDict(splits),
-        labels=list(LABELS),
+        labels=list(labels),
         cleaning=cleaning,
-        sha256=_identity(LABELS, frames),
+        sha256=_identity(labels, frames),
         **about,
     )
 
@@ -353,6 +440,7 @@ def _sample() -> Corpus:
     }
     return _corpus(
         "sample",
+        LABELS,
         _flagged_against_each_other(frames),
         cleaning={},
         licence=sample.LICENCE,
@@ -365,11 +453,12 @@ def _sample() -> Corpus:
 def _mahanews_shc() -> Corpus:
     frames, cleaning = {}, {}
     for split, (file, blob_id) in SHC_FILES.items():
-        frame, cleaning[file] = read_table(official_file(file, blob_id), text="Text", label="Label")
+        frame, cleaning[file] = read_table(official_file(file, blob_id), LABELS, "Text", "Label")
         cleaning[file]["kept"] = len(frame)
         frames[split] = _keyed(frame)
     return _corpus(
         "mahanews-shc",
+        LABELS,
         _flagged_against_each_other(frames),
         cleaning,
         licence=_LICENCE,
@@ -381,43 +470,28 @@ def _mahanews_shc() -> Corpus:
 
 
 def _mahanews_open() -> Corpus:
-    folder = paths.data_dir()
-    if folder is None:
-        raise LaghuError(
-            "The corpus 'mahanews-open' is read from a local folder: set LAGHU_DATA_DIR to the one that holds "
-            f"{', '.join(f'{stem}.parquet' for stem in OPEN_FILES)}, or choose 'mahanews-shc' or 'sample'."
-        )
-    tables, cleaning = {}, {}
-    for path in find_tables(folder, tuple(OPEN_FILES)):
-        frame, cleaning[path.name] = read_table(path)
-        if (found := _rows_digest(frame)) != (expected := OPEN_FILES[path.stem]):
-            raise LaghuError(
-                f"{path} does not hold the published rows: digest {found}, expected {expected}; fetch it again."
-            )
-        tables[path.name] = _keyed(frame)
-    shc_validation, lpc_validation, test = tables
-
+    tables, cleaning = pinned_tables(OPEN_FILES, LABELS)
+    shc_validation, lpc_validation, test = tables.values()
+    *counts_of_validations, counts_of_test = cleaning.values()
     kept = []
-    for file in (shc_validation, lpc_validation):
-        leak = leaks(tables[file], tables[test])
-        rows = tables[file][~leak.any(axis=1)]
-        cleaning[file] |= {
-            "same_text_as_test": int(leak["same_text"].sum()),
-            "shared_run_with_test": int((leak["shared_run"] & ~leak["same_text"]).sum()),
-            "kept": len(rows),
-        }
-        kept.append(rows)
-    cleaning[test]["kept"] = len(tables[test])
+    for frame, counts in zip((shc_validation, lpc_validation), counts_of_validations, strict=True):
+        leak = leaks(frame, test)
+        kept.append(frame[~leak.any(axis=1)])
+        counts["same_text_as_test"] = int(leak["same_text"].sum())
+        counts["shared_run_with_test"] = int((leak["shared_run"] & ~leak["same_text"]).sum())
+        counts["kept"] = len(kept[-1])
+    counts_of_test["kept"] = len(test)
     seen = pd.concat(kept, ignore_index=True)
     out = held_out(seen)
     frames = {
-        "train": _flagged(seen[~out], [*seen["key"][out], *tables[test]["key"]]),
-        "validation": _flagged(seen[out], [*seen["key"][~out], *tables[test]["key"]]),
+        "train": _flagged(seen[~out], [*seen["key"][out], *test["key"]]),
+        "validation": _flagged(seen[out], [*seen["key"][~out], *test["key"]]),
         # Against all of the official counterpart, so that the views are those of the official splits.
-        "test": _flagged(tables[test], tables[shc_validation]["key"]),
+        "test": _flagged(test, shc_validation["key"]),
     }
     return _corpus(
         "mahanews-open",
+        LABELS,
         frames,
         cleaning,
         licence=_LICENCE,
@@ -426,6 +500,53 @@ def _mahanews_open() -> Corpus:
         note="Official MahaNews headline test split, but trained on the far smaller official validation splits "
         "(headlines and paragraphs) without the rows that share text with it, so scores are not comparable with "
         "those of models trained on the official train split.",
+    )
+
+
+def _mahanews_clean() -> Corpus:
+    tables, cleaning = pinned_tables(OPEN_FILES, LABELS, others=("row",))
+    rows = pd.concat([table.assign(file=stem) for stem, table in tables.items()], ignore_index=True)
+    chosen = pd.read_csv(CLEAN_FILE, dtype=str).merge(rows, on=["file", "row"])
+    for stem, counts in zip(tables, cleaning.values(), strict=True):
+        counts["kept"] = int((chosen["file"] == stem).sum())
+        counts["left_out"] = len(tables[stem]) - counts["kept"]
+    corpus = _corpus(
+        "mahanews-clean",
+        LABELS,
+        _flagged_against_each_other(
+            {split: chosen[chosen["split"] == split] for split in ("train", "validation", "test")}
+        ),
+        cleaning,
+        licence=_LICENCE,
+        citation=f"{_MAHANEWS}; {_INDICNEWS}; split: Laghu (laghu.corpora)",
+        synthetic=False,
+        note="A split of the open MahaNews files proposed here, not an official one: every text stands once, undamaged "
+        "and under one label, and no row of train or validation shares five words in a row with an official test "
+        "headline; the label Manoranjan has no clean test headline.",
+    )
+    if corpus.sha256 != CLEAN_SHA256:
+        # The rows are pinned above, their numbers are not.
+        raise LaghuError(
+            f"{CLEAN_FILE.name} and the columns 'row' of {', '.join(cleaning)} do not give the published split: digest "
+            f"{corpus.sha256}, expected {CLEAN_SHA256}; fetch them again."
+        )
+    return corpus
+
+
+def _indicnews_bengali() -> Corpus:
+    tables, cleaning = pinned_tables(BENGALI_FILES, BENGALI_LABELS)
+    for frame, counts in zip(tables.values(), cleaning.values(), strict=True):
+        counts["kept"] = len(frame)
+    return _corpus(
+        "indicnews-bengali",
+        BENGALI_LABELS,
+        _flagged_against_each_other(dict(zip(("train", "validation", "test"), tables.values(), strict=True))),
+        cleaning,
+        licence=_LICENCE,
+        citation=_INDICNEWS,
+        synthetic=False,
+        note="Official Bengali headlines and splits of L3Cube-IndicNews; 29 of the 2,997 test rows also stand in "
+        "another split.",
     )
 
 

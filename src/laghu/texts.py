@@ -3,10 +3,10 @@
 import unicodedata
 from dataclasses import dataclass
 
+import pandas as pd
 from datasets import Dataset, Features, Value
 
-from laghu import paths, sample
-from laghu.corpora import digest, find_tables, read_columns
+from laghu import corpora, paths, sample
 from laghu.errors import LaghuError
 
 
@@ -28,6 +28,19 @@ SOURCES = {
         note="Sentences, tweets and paragraphs from public repositories; it holds no MahaNews test text but does hold "
         "MahaNews validation texts, so a validation score of a model pretrained on it is not blind.",
     ),
+    "marathi-licensed": TextSource(
+        licence="Creative Commons (some non-commercial) and MIT, source by source",
+        citation="As marathi-text",
+        synthetic=False,
+        note="The part of marathi-text whose sources state a licence: for models that are to be given away.",
+    ),
+    "indicnews-bengali": TextSource(
+        licence="CC BY-NC-SA 4.0",
+        citation="Mirashi et al. 2024, L3Cube-IndicNews, arXiv:2401.02254",
+        synthetic=False,
+        note="23,754 of the 23,968 Bengali headlines of the official IndicNews train split, without their labels: each "
+        "text once, and none that also stands in validation or test.",
+    ),
     "sample": TextSource(
         licence=sample.LICENCE,
         citation="Laghu, invented headlines (laghu.sample)",
@@ -40,6 +53,13 @@ NAMES = tuple(SOURCES)
 TABLE = "marathi_text"
 # `corpora.digest` of its texts in NFC; as in `corpora`, the rows are pinned and not the bytes of the file.
 TABLE_DIGEST = "04a9091f119084f4b446202aac9bb83bf3cf56376b33bbea3888d8e3455b4d9a"
+# Its sources for whose texts no licence was found.
+UNLICENSED = frozenset(
+    {
+        "iitb_hindi_marathi", "maha_social_ner", "mahaparaphrase", "mahasts", "news_documents", "palakneeti",
+        "semrel2024", "stsb_translated",
+    }
+)
 
 
 def load(name: str) -> Dataset:
@@ -57,13 +77,18 @@ def sha256(name: str) -> str:
     Raises:
         LaghuError: as `load`.
     """
-    return digest(_texts(name))
+    return corpora.digest(_texts(name))
 
 
 def _texts(name: str) -> list[str]:
     match name:
         case "marathi-text":
-            return _marathi_text()
+            return _marathi_text()["text"].tolist()
+        case "marathi-licensed":
+            rows = _marathi_text()
+            return rows["text"][~rows["source"].isin(UNLICENSED)].tolist()
+        case "indicnews-bengali":
+            return _indicnews_bengali()
         case "sample":
             return [_nfc(headline.text) for headline in sample.splits()["train"]]
     raise LaghuError(f"Unknown text source {name!r}; the sources are {', '.join(NAMES)}.")
@@ -73,17 +98,25 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _marathi_text() -> list[str]:
+def _marathi_text() -> pd.DataFrame:
+    """Columns text, in NFC, and source."""
     folder = paths.data_dir()
     if folder is None:
         raise LaghuError(
-            "The text source 'marathi-text' is read from a local folder: set LAGHU_DATA_DIR to the one that holds "
-            f"{TABLE}.parquet, or choose 'sample'."
+            "The sources 'marathi-text' and 'marathi-licensed' are read from a local folder: set LAGHU_DATA_DIR to "
+            f"the one that holds {TABLE}.parquet, or choose 'sample'."
         )
-    (path,) = find_tables(folder, (TABLE,))
-    texts = read_columns(path, ("text",))["text"].map(_nfc).tolist()
-    if (found := digest(texts)) != TABLE_DIGEST:
+    (path,) = corpora.find_tables(folder, (TABLE,))
+    rows = corpora.read_columns(path, ("text", "source"))
+    rows["text"] = rows["text"].map(_nfc)
+    if (found := corpora.digest(rows["text"])) != TABLE_DIGEST:
         raise LaghuError(
             f"{path} does not hold the published texts: digest {found}, expected {TABLE_DIGEST}; fetch it again."
         )
-    return texts
+    return rows
+
+
+def _indicnews_bengali() -> list[str]:
+    train = corpora.load("indicnews-bengali").splits["train"]
+    rows = zip(train["text"], train["duplicate"], train["in_other_split"], strict=True)
+    return [_nfc(text) for text, repeated, elsewhere in rows if not repeated and not elsewhere]
