@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quick
+JOBS   ?= 8
 
-.PHONY: reproduce study test book lab lock clean
+.PHONY: reproduce study gpu test book lab lock clean
 
 reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
 	$(BIN)/laghu study quick
@@ -13,6 +14,9 @@ reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
 
 study: $(VENV)/installed  ## bring STUDY up to date: make study STUDY=cpu
 	$(BIN)/laghu study $(STUDY)
+
+gpu: $(VENV)/installed  ## the published GPU studies, stage by stage; call again to go on
+	$(BIN)/laghu campaign gpu gpu-bengali gpu-small --jobs $(JOBS)
 
 test: $(VENV)/installed  ## lint and test everything, the book included
 	$(BIN)/ruff check

@@ -11,11 +11,11 @@ from fake_records import fake_record, fake_study
 
 from laghu import records
 from laghu.errors import LaghuError
-from laghu.records import RunRecord
+from laghu.records import CostRecord, RunRecord
 from laghu.spec import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
-NOT_IN_THE_FRAME = {"predictions", "settings", "stages"}
+NOT_IN_THE_FRAME = {"predictions", "right", "row_views", "settings", "stages"}
 
 
 @pytest.fixture
@@ -120,6 +120,38 @@ def test_a_record_of_other_fields_names_them(record, tmp_path):
 
 def test_a_missing_record_is_one_line(tmp_path):
     assert one_line(tmp_path / "baseline-seed0.json").startswith("no record baseline-seed0.json in ")
+
+
+# ------------------------------------------------------------------------------------------------ cost
+
+
+@pytest.fixture
+def cost_record() -> CostRecord:
+    when = "2026-11-20T12:00:00Z"
+    lost = {"row": "baseline", "pruning_level": 0.0, "sequence_length": 128, "batch_size": 256,
+            "outcome": "out of memory", "parameters": 10, "weight_bytes": 40, "flops_per_token": 7, "flop_bound": 1.0}
+    return CostRecord.model_validate({
+        "study": "gpu", "precision": "tf32", "engine": "invented", "cells": [lost], "settings": {"repeats": 3},
+        "grid_g_per_kwh": 700.0, "hardware": {"gpu": "Invented"}, "versions": {}, "commit": "0", "run_key": "0",
+        "started": when, "finished": when,
+    })
+
+
+def test_a_cost_record_lies_in_a_folder_of_its_own(cost_record, home):
+    file = cost_record.save()
+    assert file == home / "results" / "gpu" / "cost" / "tf32.json"
+    assert CostRecord.load(file) == cost_record
+    fp32 = cost_record.model_copy(update={"precision": "fp32"})
+    fp32.save()
+    assert records.load_costs("gpu") == [fp32, cost_record]
+    assert records.load_study("gpu") == [] == records.load_costs("cpu")
+
+
+def test_a_cost_record_that_is_none_is_one_line(cost_record, tmp_path):
+    file = cost_record.save(tmp_path)
+    file.write_bytes(file.read_bytes().replace(b"out of memory", b"lost"))
+    with pytest.raises(LaghuError, match=r"tf32.json is not a record: cells.0.outcome: Input should be 'measured' or"):
+        CostRecord.load(file)
 
 
 # ------------------------------------------------------------------------------------------------ frame

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from laghu.errors import LaghuError
-from laghu.spec import Architecture, FineTuning, Pruning, RunSpec, Study, checked
+from laghu.spec import Architecture, CostRun, CostSpec, FineTuning, Pruning, RunSpec, Study, checked
 
 
 def refusal(technique: str = "pruning", **parameters) -> str:
@@ -55,7 +55,7 @@ def test_every_mistake_is_named():
 @pytest.mark.parametrize(
     ("name", "value", "right"),
     [
-        ("corpus", "mahanews", "'mahanews-shc', 'mahanews-open' or 'sample'"),
+        ("corpus", "mahanews", "'mahanews-clean', 'indicnews-bengali' or 'sample'"),
         ("precision", "int8", "'fp32', 'fp16' or 'bf16'"), ("distillation", True, "'none', 'joint' or 'after'"),
         ("seed", -1, "greater than or equal to 0"), ("seed", 0.5, "integer"), ("study", "My study", "pattern"),
         ("study", "../elsewhere", "pattern"), ("fine_tuning", 5, "FineTuning"), ("model", 3, "string"),
@@ -228,6 +228,11 @@ def test_a_study_is_its_runs_for_each_seed(study):
         (CONTENT | {"common": {"corpora": "sample"}}, "unknown parameter 'corpora'"),
         (CONTENT | {"common": {"fine_tuning": {"epoch": 2}}}, "unknown parameter 'fine_tuning.epoch'"),
         (CONTENT | {"seeds": ["one"]}, "seed = 'one'"),
+        (CONTENT | {"cost": 3}, "mine.yaml: cost = 3 must be a mapping"),
+        (CONTENT | {"cost": {"precision": "fp32"}}, "unknown parameter 'precision'; CostSpec takes precisions, "),
+        (CONTENT | {"cost": {"precisions": ["fp8"]}}, "precisions.0 = 'fp8': "),
+        (CONTENT | {"cost": {"batch_sizes": [1, 1]}}, "batch_sizes [1, 1] must not name one twice"),
+        (CONTENT | {"cost": {"sequence_lengths": [32, 513]}}, "must not exceed the shape's 512 positions"),
         (CONTENT | {"common": None}, "mine.yaml"),
         (CONTENT | {"seeds": 3}, "mine.yaml"),
         (CONTENT | {"runs": ["baseline"]}, "mine.yaml"),
@@ -239,6 +244,22 @@ def test_mistakes_in_a_study_are_one_line(study, content, expected):
     message = str(caught.value)
     assert expected in message
     assert "\n" not in message
+
+
+def test_a_study_may_have_a_cost_track(study):
+    assert study(CONTENT).cost is None
+    assert study(CONTENT | {"cost": {}}).cost == CostSpec()
+    given = {"precisions": ["bf16"], "levels": [0.5], "shape": {"hidden_size": 24}}
+    settings = study(CONTENT | {"cost": given}).cost
+    assert (settings.precisions, settings.levels, settings.shape.hidden_size) == (("bf16",), (0.5,), 24)
+    assert settings.shape.vocab_size == 197_285  # what is left out stays the paper's
+
+
+def test_a_cost_run_is_built_from_a_namespace():
+    namespace = {"precision": "tf32", "settings": {"repeats": 5}, "CostRun": CostRun, "__name__": "__main__"}
+    assert CostRun.from_parameters(namespace) == CostRun(precision="tf32", settings=CostSpec(repeats=5))
+    with pytest.raises(LaghuError, match=r"^unknown parameter 'repeats'; CostRun takes study, precision, settings$"):
+        CostRun.from_parameters(namespace | {"repeats": 5})
 
 
 def test_a_study_that_is_not_there(study):

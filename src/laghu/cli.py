@@ -1,11 +1,11 @@
-"""The command line: `laghu study`, `run`, `backbone`, `table`, `check`, `schema` and `book`."""
+"""The command line: `laghu study`, `run`, `backbone`, `cost`, `campaign`, `table`, `check`, `schema` and `book`."""
 
 import argparse
 import sys
 
 from laghu import paths, records
 from laghu.errors import LaghuError
-from laghu.spec import RunSpec, Study
+from laghu.spec import Study
 
 
 def main() -> None:
@@ -42,13 +42,23 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def backbone(arguments: argparse.Namespace) -> None:
-    from laghu import experiment, runner
+    from laghu import pretraining, runner
 
-    spec = _first_encoder(Study.load(arguments.study))
-    experiment.begin(spec)
     with runner.watched(f"[{arguments.study}] backbone"):
-        stage = experiment.backbone(spec)
-    print(f"[{arguments.study}] backbone: {stage.report['steps']:,} steps", flush=True)
+        record = pretraining.record(Study.load(arguments.study))
+    print(f"[{arguments.study}] backbone: {record.steps:,} steps", flush=True)
+
+
+def cost(arguments: argparse.Namespace) -> None:
+    from laghu import cost_runner
+
+    cost_runner.run(Study.load(arguments.study))
+
+
+def campaign(arguments: argparse.Namespace) -> None:
+    from laghu import campaign
+
+    campaign.run(arguments.studies, arguments.stage or [], arguments.jobs)
 
 
 def table(arguments: argparse.Namespace) -> None:
@@ -98,26 +108,25 @@ def _draw_headline(name: str) -> None:
         drawing.figure.savefig(paths.results(name) / "accuracy-speed-up.svg", metadata={"Date": None})
 
 
-def _first_encoder(study: Study) -> RunSpec:
-    for spec in study.runs:
-        if spec.technique != "classical" and spec.model is None:
-            return spec
-    raise LaghuError(f"study {study.name!r} pretrains no backbone")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="laghu", description="Compress text encoders and report on it reproducibly.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(command, text: str, *names: str) -> None:
+    def add(command, text: str, *names: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(command.__name__, help=text, description=text)
         for name in names:
             sub.add_argument(name)
         sub.set_defaults(command=command)
+        return sub
 
     add(study, "bring a study up to date and print its table; further arguments go to snakemake", "study")
     add(run, "execute one run of a study", "study", "run")
     add(backbone, "pretrain the encoder of a study", "study")
+    add(cost, "measure what the rows of a study cost at the paper's exact shape", "study")
+    staged = add(campaign, "run whole studies on one machine, stage by stage; call again to go on")
+    staged.add_argument("studies", nargs="+", metavar="STUDY")
+    staged.add_argument("--stage", action="append", help="only this stage; may be given more than once")
+    staged.add_argument("--jobs", type=int, default=1, help="processes side by side where that is of use")
     add(table, "print the results of a study", "study")
     add(check, "fail if a published study is stale", "study")
     add(schema, "write the JSON Schema of a record")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from laghu import paths
 from laghu.errors import LaghuError
-from laghu.spec import Distillation, Precision, Technique
+from laghu.spec import CostPrecision, Distillation, Precision, Technique
 
 Source = Literal["measured", "estimated", "absent"]
 
@@ -116,7 +116,56 @@ class StageReport(_Part):
     co2e_kg: float
 
 
-class RunRecord(_Part):
+class _Stored(_Part):
+    """A record in a file of its own, written whole or not at all."""
+
+    @property
+    def file(self) -> Path:
+        """Where it is kept."""
+        raise NotImplementedError
+
+    def save(self, folder: Path | None = None) -> Path:
+        """Write the record under a temporary name and rename it; returns the path.
+
+        Args:
+            folder: receives it instead of the folder of `file`.
+
+        Raises:
+            LaghuError: the folder can't be written to.
+        """
+        file = folder / self.file.name if folder else self.file
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as handle:
+                handle.write(_readable_json(self.model_dump(mode="json")))
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(file)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise LaghuError(f"record {file.name} can't be written to {file.parent}: {error.strerror}") from error
+        return file
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read one record.
+
+        Raises:
+            LaghuError: no such file, not JSON, or not a record; names the file and the field.
+        """
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            raise LaghuError(f"no record {file.name} in {file.parent}; run the study first") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "content"
+            raise LaghuError(f"{file} is not a record: {where}: {first['msg']}; delete it and run it again") from None
+
+
+class RunRecord(_Stored):
     """Everything that is known about one run. Fractions are in 0..1, times in the unit of their name."""
 
     study: str
@@ -177,47 +226,127 @@ class RunRecord(_Part):
         strictest = np.array(list(self.row_views)).astype(int)
         return {view: strictest >= level for level, view in enumerate(("published", "deduplicated", "clean"))}
 
-    def save(self, folder: Path | None = None) -> Path:
-        """Write `<run>.json` under a temporary name and rename it; returns the path.
+    @property
+    def file(self) -> Path:
+        return paths.results(self.study) / f"{self.run}.json"
 
-        Raises:
-            LaghuError: the folder can't be written to.
-        """
-        file = (folder or paths.results(self.study)) / f"{self.run}.json"
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(_readable_json(self.model_dump(mode="json")))
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(file)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise LaghuError(f"record {file.name} can't be written to {file.parent}: {error.strerror}") from error
-        return file
 
-    @classmethod
-    def load(cls, file: Path) -> Self:
-        """Read one record.
+class BatchLatency(_Part):
+    """Milliseconds for one batch, over the turns: median, 95th percentile, lower and upper quartile."""
 
-        Raises:
-            LaghuError: no such file, not JSON, or not a record; names the file and the field.
-        """
-        try:
-            return cls.model_validate_json(file.read_bytes())
-        except FileNotFoundError:
-            raise LaghuError(f"no record {file.name} in {file.parent}; run the study first") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "content"
-            raise LaghuError(f"{file} is not a record: {where}: {first['msg']}; delete it and run it again") from None
+    p50: float
+    p95: float
+    low: float
+    high: float
+
+
+class BatchEnergy(InferenceEnergy):
+    """Energy of classifying in batches, and how that of each component is known."""
+
+    source: dict[str, Source]
+
+
+class CostCell(_Part):
+    """One row at one sequence length and batch size. What was not measured is None."""
+
+    row: str
+    pruning_level: float
+    sequence_length: int
+    batch_size: int
+    outcome: Literal["measured", "out of memory"] = Field(description="the GPU's, which holds the models of all rows")
+    parameters: int
+    weight_bytes: int
+    flops_per_token: int = Field(description="encoder multiply-adds x 2 at sequence_length")
+    flop_bound: float = Field(description="the baseline's flops_per_token over this row's")
+    latency_ms: BatchLatency | None = None
+    documents_per_second: float | None = None
+    speed_up: SpeedUp | None = None
+    retaken: int | None = Field(None, description="samples taken again for want of the CPU")
+    peak_memory_bytes: int | None = Field(None, description="GPU: weights and the most a pass adds; None on a CPU")
+    energy: BatchEnergy | None = Field(None, description="at the largest batch of each length only")
+
+
+class CostRecord(_Stored):
+    """What the rows of the paper's Table I cost in one precision, on random weights of the settings' shape."""
+
+    study: str
+    precision: CostPrecision
+    engine: str
+    cells: list[CostCell]
+    settings: dict[str, Any] = Field(description="the CostSpec, defaults included, without its precisions")
+    grid_g_per_kwh: float
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    run_key: str
+    started: datetime
+    finished: datetime
+
+    @property
+    def file(self) -> Path:
+        return cost_file(self.study, self.precision)
+
+
+class Loss(_Part):
+    """Masked-language-model loss, mean since the entry before."""
+
+    step: int
+    loss: float
+
+
+class PretrainingRecord(_Stored):
+    """How the backbone of a study was pretrained: how much text, how fast, at what cost."""
+
+    study: str
+    text: str
+    synthetic: bool
+    parameters: int = Field(description="with the language-model head; shared ones count once")
+    steps: int
+    tokens: int
+    tokens_per_second: float | None = Field(description="between the first and the last entry of the log")
+    flops_per_token: float = Field(description="forward and backward, matrix products alone")
+    peak_flops_per_second: float | None = Field(description="dense bf16, by the GPU maker's data sheet")
+    model_flops_utilisation: float | None = Field(description="the FLOP/s achieved over the peak")
+    loss: list[Loss]
+    train_seconds: float
+    resumed_at_step: int
+    energy_kwh: float
+    co2e_kg: float
+    energy_components: dict[str, float]
+    energy_source: dict[str, Source]
+    grid_g_per_kwh: float
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    data_sha256: str
+    stage_key: str
+    settings: dict[str, Any]
+    recorded: datetime
+
+    @property
+    def file(self) -> Path:
+        return pretraining_file(self.study)
+
+
+def pretraining_file(study: str) -> Path:
+    """Where the record of a study's backbone is kept."""
+    return paths.results(study) / "backbone" / "pretraining.json"
 
 
 def load_study(study: str) -> list[RunRecord]:
     """All records of a study, by run name; empty if there are none."""
     return [RunRecord.load(file) for file in sorted(paths.results(study).glob("*.json"))]
+
+
+def load_costs(study: str) -> list[CostRecord]:
+    """The study's cost records in the order of `CostPrecision`, those that are there."""
+    files = (cost_file(study, precision) for precision in get_args(CostPrecision))
+    return [CostRecord.load(file) for file in files if file.is_file()]
+
+
+def cost_file(study: str, precision: str) -> Path:
+    """Where the cost record of that precision is kept; its executed notebook lies beside it."""
+    return paths.results(study) / "cost" / f"{precision}.json"
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +11,7 @@ from laghu.errors import LaghuError
 
 Technique = Literal["baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical"]
 Precision = Literal["fp32", "fp16", "bf16"]
+CostPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -44,7 +45,7 @@ class Architecture(_Settings):
 class Pretraining(_Settings):
     """Masked-language modelling from scratch (Devlin et al. 2019, section 3.1, without next-sentence prediction)."""
 
-    text: Literal["sample", "marathi-text"] = "sample"
+    text: Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"] = "sample"
     steps: int = Field(250, ge=0)
     batch_size: int = Field(16, ge=1)
     sequence_length: int = Field(64, ge=8)
@@ -121,7 +122,7 @@ class RunSpec(_Settings):
     distillation: Distillation = "none"
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0)
-    corpus: Literal["mahanews-shc", "mahanews-open", "sample"] = "sample"
+    corpus: Literal["mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "sample"] = "sample"
     model: str | None = Field(None, description="Hugging Face name or path; None: pretrain the architecture here")
     architecture: Architecture = Architecture()
     pretraining: Pretraining = Pretraining()
@@ -155,12 +156,7 @@ class RunSpec(_Settings):
         Raises:
             LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
         """
-        parameters = {
-            name: value for name, value in namespace.items()
-            if not name.startswith("_") and name not in _IPYTHON_NAMES
-            and isinstance(value, str | int | float | list | tuple | dict | None)
-        }
-        return checked(cls, {**parameters, "technique": technique})
+        return checked(cls, {**_plain_values(namespace), "technique": technique})
 
     @property
     def run(self) -> str:
@@ -180,16 +176,75 @@ class RunSpec(_Settings):
         return self.distillation != "none"
 
 
+class PaperShape(Architecture):
+    """`Architecture` with the shape of arXiv 2409.14162's encoder, l3cube-pune/marathi-bert-v2, as its defaults."""
+
+    vocab_size: int = Field(197_285, ge=100)
+    hidden_size: int = Field(768, ge=8)
+    num_hidden_layers: int = Field(12, ge=1)
+    num_attention_heads: int = Field(12, ge=1)
+    intermediate_size: int = Field(3072, ge=4)
+    max_position_embeddings: int = Field(512, ge=16)
+
+
+class CostSpec(_Settings):
+    """What `laghu.cost` times: every precision, sequence length and batch size with every other."""
+
+    precisions: tuple[CostPrecision, ...] = Field(("fp32", "bf16"), min_length=1)
+    sequence_lengths: tuple[Annotated[int, Field(ge=1)], ...] = Field((32, 128), min_length=1)
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 8), min_length=1)
+    levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.25, 0.5, 0.75), description="fractions of the FFN neurons removed"
+    )
+    repeats: int = Field(15, ge=3, description="turns in which every row is timed once")
+    warm_up: int = Field(1, ge=0, description="untimed turns before them")
+    energy_window: float = Field(5.0, gt=0, description="seconds of inference over which energy is read")
+    country: str = Field("IND", description="ISO code of the grid whose carbon intensity is assumed")
+    shape: PaperShape = PaperShape()
+
+    @model_validator(mode="after")
+    def _each_once_and_short_enough(self) -> Self:
+        for name in ("precisions", "sequence_lengths", "batch_sizes", "levels"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} {list(values)} must not name one twice")
+        if max(self.sequence_lengths) > self.shape.max_position_embeddings:
+            raise ValueError(f"sequence_lengths {list(self.sequence_lengths)} must not exceed the shape's "
+                             f"{self.shape.max_position_embeddings} positions")
+        return self
+
+
+class CostRun(_Settings):
+    """The cost of one study's rows in one precision: what the template `cost` is given."""
+
+    study: str = Field("manual", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    precision: CostPrecision
+    settings: CostSpec = CostSpec()
+
+    @classmethod
+    def from_parameters(cls, namespace: Mapping[str, Any]) -> Self:
+        """Build it from a notebook's `globals()`, as `RunSpec.from_parameters` does.
+
+        Raises:
+            LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
+        """
+        return checked(cls, _plain_values(namespace))
+
+
 class Study(_Settings):
     """A named list of runs that share their settings: one file in `studies/`."""
 
     name: str
     title: str
     runs: tuple[RunSpec, ...]
+    cost: CostSpec | None = None
+    ships: str | None = Field(None, description="run whose model is exported for readers")
 
     @classmethod
     def load(cls, name: str) -> Self:
         """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed.
+
+        Beside them may stand `cost`, the settings of a `CostSpec`, and `ships`, the run whose model is given away.
 
         Raises:
             LaghuError: no such study, invalid YAML, an unknown key, a value out of bounds or two runs of one name.
@@ -201,19 +256,26 @@ class Study(_Settings):
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
+            cost, ships = content.pop("cost", None), content.pop("ships", None)
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {reason}") from error
         if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)
                 and all(isinstance(row, dict) for row in rows)):
             raise LaghuError(f"{file.name}: seeds must be a list, common a mapping and runs a list of mappings")
+        if not isinstance(cost, dict | None):
+            raise LaghuError(f"{file.name}: cost = {cost!r} must be a mapping")
         if content:
-            raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs")
+            raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
+                             "and optionally cost and ships")
         runs = tuple(checked(RunSpec, {**common, **row, "study": name, "seed": seed}) for seed in seeds for row in rows)
         names = [run.run for run in runs]
         if repeated := sorted({run for run in names if names.count(run) > 1}):
             raise LaghuError(f"{file.name}: lists {', '.join(repeated)} more than once")
-        return cls(name=name, title=title, runs=runs)
+        if ships is not None and ships not in names:
+            raise LaghuError(f"{file.name}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
+        cost = None if cost is None else checked(CostSpec, cost)
+        return cls(name=name, title=title, runs=runs, cost=cost, ships=ships)
 
     def find(self, run: str) -> RunSpec:
         """The run of that name.
@@ -225,6 +287,15 @@ class Study(_Settings):
             if spec.run == run:
                 return spec
         raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(spec.run for spec in self.runs)}")
+
+
+def _plain_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """What a notebook's parameters cell defines: every plain value but IPython's own."""
+    return {
+        name: value for name, value in namespace.items()
+        if not name.startswith("_") and name not in _IPYTHON_NAMES
+        and isinstance(value, str | int | float | list | tuple | dict | None)
+    }
 
 
 def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
