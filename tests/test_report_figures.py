@@ -7,6 +7,7 @@ from fake_records import fake_study
 from matplotlib.text import Annotation
 
 from laghu import records
+from laghu.errors import LaghuError
 from laghu.report import figures, style
 from laghu.report.rows import row_of
 
@@ -87,6 +88,66 @@ def test_a_study_of_one_seed_and_two_rows_is_drawn():
     few = [record for record in STUDY if record.run in {"baseline-seed1", "pruning-50-seed1"}]
     for draw in figures.FIGURES.values():
         assert draw(records.frame(few)).alt.endswith(".")
+
+
+def on_the_front(data, cost):
+    points = {row: (line[f"{cost}.mean"], line["accuracy.clean.value.mean"]) for row, line in data.iterrows()}
+    return {
+        row for row, (own, accuracy) in points.items()
+        if not any(other <= own and better >= accuracy and (other, better) != (own, accuracy)
+                   for other, better in points.values())
+    }
+
+
+@pytest.mark.parametrize(("name", "cost"), [
+    ("pareto-latency", "latency_ms.p50"), ("pareto-energy", "inference_energy.kwh_per_1000_documents"),
+])
+def test_the_front_is_that_of_the_encoders_alone(drawings, name, cost):
+    drawing = drawings[name]
+    front = set(drawing.data.index[drawing.data["front"]])
+    assert front == on_the_front(drawing.data, cost)
+    assert 1 < len(front) < len(drawing.data)
+    assert drawing.alt.count("on the front") == len(front)
+    assert "classical" not in drawing.data.index  # the cheapest by far, but of another engine
+    assert "Dashed: TF-IDF + linear SVM" in drawing.caption
+    assert "marked bf16 are in that precision" in drawing.caption
+    assert ("estimated" in drawing.caption) == (name == "pareto-energy")
+
+
+def test_the_line_of_the_front_is_what_is_attainable_at_a_cost(drawings):
+    drawing = drawings["pareto-latency"]
+    line = next(line for line in drawing.figure.axes[0].lines if line.get_drawstyle() == "steps-post")
+    cost, accuracy = line.get_data()
+    data = drawing.data
+    for at, best in zip(cost, accuracy, strict=True):
+        affordable = data[data["latency_ms.p50.mean"] <= at + 1e-9]
+        assert best == pytest.approx(100 * affordable["accuracy.clean.value.mean"].max())
+
+
+def test_error_bars_of_a_front_are_deviation_and_mean_limits(drawings):
+    drawing = drawings["pareto-latency"]
+    place = list(drawing.data.index).index("pruning-50")
+    across, upright = drawing.figure.axes[0].containers[place][2]
+    latencies = [record.latency_ms.p50 for record in STUDY if row_of(record.run) == "pruning-50"]
+    center, spread = statistics.mean(latencies), statistics.stdev(latencies)
+    assert across.get_segments()[0][:, 0].tolist() == pytest.approx([center - spread, center + spread])
+    limits = [100 * mean("pruning-50", lambda record, end=end: getattr(record.accuracy.clean, end))
+              for end in ("low", "high")]
+    assert upright.get_segments()[0][:, 1].tolist() == pytest.approx(limits)
+
+
+def test_rows_of_other_conditions_are_not_on_the_front():
+    moved = [record.model_copy(update={"timing": record.timing.model_copy(update={"engine": "other"})})
+             if record.run == "pruning-75-joint-seed2" else record for record in STUDY]
+    drawing = figures.pareto_latency(records.frame(moved))
+    assert "pruning-75-joint" not in drawing.data.index
+    assert "Left out, measured under other conditions: Pruning 75 %, distilled jointly." in drawing.caption
+
+
+def test_a_front_needs_a_cost():
+    classical = [record for record in STUDY if record.technique == "classical"]
+    with pytest.raises(LaghuError, match=r"no row has latency_ms\.p50"):
+        figures.pareto_latency(records.frame(classical))
 
 
 def test_devanagari_has_glyphs(tmp_path):

@@ -14,6 +14,8 @@ NBSP = "\N{NO-BREAK SPACE}"
     ("macro_f1.published.low", 1.0, "100.0 %"),
     ("parameters.total", 237_565_452, "238 M"),
     ("parameters.total", 5_309_452, "5.31 M"),
+    ("difference", -0.00481, "-0.5 points"),
+    ("comparison.difference", -0.00481, "-0.48 points"),
     ("speed_up.median", 1.4288, "1.43×"),
     ("flops_per_token", 171_049_000, "171 MFLOP"),
     ("latency_ms.p50", 3.14159, "3.14 ms"),

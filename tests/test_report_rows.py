@@ -7,6 +7,7 @@ from laghu.spec import RunSpec
 SPECS = [
     RunSpec(technique="classical"),
     RunSpec(technique="baseline"),
+    RunSpec(technique="continued"),
     RunSpec(technique="pruning", pruning_level=0.125),
     RunSpec(technique="pruning", pruning_level=0.5),
     RunSpec(technique="pruning_distillation", pruning_level=0.75, distillation="joint"),
@@ -35,6 +36,7 @@ def test_levels_are_ordered_by_number_not_by_letter():
 
 @pytest.mark.parametrize(("name", "label"), [
     ("baseline", "Baseline"),
+    ("continued", "Trained on"),
     ("pruning-50", "Pruning 50 %"),
     ("pruning-25-joint", "Pruning 25 %, distilled jointly"),
     ("mixed-precision-bf16", "Mixed precision, bf16"),

@@ -135,6 +135,29 @@ def test_the_content_is_the_caption_with_its_markup(site):
     assert "A caption with 3" in plain(html)
 
 
+def test_captions_end_with_the_machine_whoever_wrote_them(site):
+    html, _ = site.build(
+        ":::{study-table} speed\n:study: cpu\n:::\n\n:::{study-table} energy\n:study: cpu\nNo full stop\n:::\n\n"
+        ":::{study-figure} pareto-latency\n:study: cpu\nMine.\n:::")
+    captions = [plain(text) for text in re.findall(r'<span class="caption-text">(.*?)</span></?[ap]?', html, re.S)]
+    assert len(captions) == 3
+    assert all(caption.endswith(". Machine: Invented CPU, 2 threads.") for caption in captions)
+    assert captions[1].startswith("No full stop. Machine")
+    assert captions[2].startswith("Mine. Machine")
+
+
+@pytest.mark.parametrize("table", ["comparison", "comparison-views"])
+def test_comparisons_are_made_from_the_records(site, table):
+    html, warnings = site.build(f":::{{study-table}} {table}\n:study: cpu\n:::")
+    assert warnings == ""
+    ours, base = ([record(f"{row}-seed{seed}").accuracy.clean.value for seed in (1, 2, 3)]
+                  for row in ("pruning-75", "baseline"))
+    line = re.search(r"<tr[^>]*><th[^>]*><p>Pruning 75 %</p></th>.*?</tr>", html, re.S)[0]
+    assert f"<p>{100 * (statistics.mean(ours) - statistics.mean(base)):.2f}</p>" in line
+    data = site.folder / "html" / re.search(rf'href="([^"]*{table}.csv)"', html)[1]
+    assert "clean.low,clean.high" in data.read_text().splitlines()[0]
+
+
 def test_table_one_has_two_lines_of_headings_that_fit_together(site):
     html, _ = site.build(":::{study-table} table-one\n:study: cpu\n:::")
     head = re.search(r"<thead>(.*?)</thead>", html, re.S)[1]

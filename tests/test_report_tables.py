@@ -12,9 +12,9 @@ from laghu.report.rows import row_of
 STUDY = fake_study()
 FRAME = records.frame(STUDY)
 ORDER = [
-    "classical", "baseline", "pruning-25", "pruning-50", "pruning-75", "pruning-25-joint", "pruning-50-joint",
-    "pruning-75-joint", "pruning-25-after", "pruning-50-after", "pruning-75-after", "mixed-precision-bf16",
-    "mixed-precision-50-bf16",
+    "classical", "baseline", "continued", "pruning-25", "pruning-50", "pruning-75", "pruning-25-joint",
+    "pruning-50-joint", "pruning-75-joint", "pruning-25-after", "pruning-50-after", "pruning-75-after",
+    "mixed-precision-bf16", "mixed-precision-50-bf16",
 ]
 
 
@@ -74,7 +74,7 @@ def test_one_seed_has_no_deviation():
 
 def test_table_one_sets_the_printed_numbers_beside_the_same_rows():
     table = tables.table_one(FRAME, tables.paper_table())
-    assert list(table.index) == ORDER[1:11]
+    assert list(table.index) == ["baseline", *ORDER[3:12]]
     assert table["Accuracy", "paper"].dropna().mul(100).round(2).to_dict() == {
         "baseline": 92.43, "pruning-25": 92.29, "pruning-50": 91.81, "pruning-75": 90.11, "pruning-25-after": 92.18,
         "pruning-50-after": 91.49, "pruning-75-after": 90.55,
@@ -176,10 +176,10 @@ def test_one_seed_and_tiny_p_values_need_no_range():
     assert text.loc["Pruning 50 %", "McNemar's exact p"] == "< 0.001"
 
 
-def test_a_pruned_row_is_charged_for_the_baseline_that_it_starts_from():
+def test_a_row_is_charged_for_the_baseline_that_it_starts_from():
     frame, base = tables.derived(FRAME), by_seed("baseline")
     for record in STUDY:
-        started_from = base[record.seed].co2e_kg if record.pruning_level else 0
+        started_from = base[record.seed].co2e_kg if record.pruning_level or record.technique == "continued" else 0
         assert frame.loc[record.run, "co2e_kg_with_teacher"] == pytest.approx(record.co2e_kg + started_from)
     text = tables.rendered(tables.summary(FRAME), tables.SUMMARIES["energy"])
     assert any(heading.startswith("Training CO₂e with its teacher") for heading in text)
@@ -201,6 +201,61 @@ def test_a_study_keeps_the_runs_that_its_file_lists(tmp_path, monkeypatch):
         "  - {technique: pruning, pruning_level: 0.5}\n")
     assert set(tables.study("cpu").index) == {"baseline-seed1", "baseline-seed3", "pruning-50-seed1",
                                               "pruning-50-seed3"}
+
+
+def elsewhere(record, **hardware):
+    return record.model_copy(update={"hardware": record.hardware | hardware})
+
+
+def test_machines_are_named_and_several_are_counted():
+    assert tables.machines(FRAME) == "Invented CPU, 2 threads"
+    one = [elsewhere(record, threads=1, gpu="Invented GPU") for record in of("classical")[:1]]
+    assert tables.machines(records.frame(one)) == "Invented GPU, Invented CPU, 1 thread"
+    assert tables.machines(records.frame([*of("baseline"), *one])) == (
+        "Invented CPU, 2 threads (3 runs); Invented GPU, Invented CPU, 1 thread (1 run)")
+
+
+@pytest.mark.parametrize("other", [{"cpu": "Other CPU"}, {"gpu": "Invented GPU"}, {"threads": 1}])
+def test_times_of_two_machines_do_not_stand_side_by_side(other):
+    moved = [elsewhere(record, **other) if record.run == "pruning-50-seed2" else record for record in STUDY]
+    with pytest.raises(LaghuError, match=r"pruning-50-seed2 was measured on .*, its baseline on Invented CPU, 2 thr"):
+        tables.derived(records.frame(moved))
+
+
+def test_seeds_and_the_classical_row_may_each_have_a_machine():
+    moved = [elsewhere(record, threads=1) if record.seed == 2 or record.technique == "classical" else record
+             for record in STUDY]
+    assert len(tables.derived(records.frame(moved))) == len(STUDY)
+
+
+def test_comparison_is_written_in_points_with_limits_range_and_verdict():
+    numbers = tables.comparison(STUDY)
+    text = tables.rendered_comparison(numbers)
+    assert list(text) == ["Difference (points)", "95 % interval (points)", "Holm-adjusted p", "Seeds that differ",
+                          "Not worse by 0.5 points"]
+    line = numbers["clean"].loc["pruning-75"]
+    base = by_seed("baseline")
+    paired = [record.accuracy.clean.value - base[record.seed].accuracy.clean.value for record in of("pruning-75")]
+    assert text.loc["Pruning 75 %"].tolist() == [
+        f"{100 * statistics.mean(paired):.2f}", f"{100 * line['low']:.2f} to {100 * line['high']:.2f}",
+        "–".join("< 0.001" if p < 0.001 else f"{p:.3f}" for p in (line["holm_lowest"], line["holm_highest"])),
+        f"{line['seeds_differ']} of 3", {"worse": "worse by more"}.get(line["verdict"], line["verdict"]),
+    ]
+    assert "Trained on" in text.index
+    assert "Baseline" not in text.index
+
+
+def test_comparison_by_view_has_each_views_own_difference():
+    numbers = tables.comparison_views(STUDY)
+    base = by_seed("baseline")
+    for view in ("published", "deduplicated", "clean"):
+        paired = [getattr(record.accuracy, view).value - getattr(base[record.seed].accuracy, view).value
+                  for record in of("pruning-50-joint")]
+        found = numbers.loc["pruning-50-joint", (view, "difference")]
+        assert found == pytest.approx(statistics.mean(paired), abs=1e-12)
+    text = tables.rendered_comparison_views(numbers)
+    low, high = (100 * numbers.loc["pruning-50", ("published", end)] for end in ("low", "high"))
+    assert text.loc["Pruning 50 %", ("As published", "95 % interval (points)")] == f"{low:.2f} to {high:.2f}"
 
 
 def test_seeds_are_counted_by_row():

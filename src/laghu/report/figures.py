@@ -5,18 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from laghu.errors import LaghuError
 from laghu.report import formats, style
 from laghu.report.rows import GROUPS, Row
+from laghu.report.statistics import pareto
 from laghu.report.style import LOOKS, MUTED
-from laghu.report.tables import derived, paper_table, seeds, summary
+from laghu.report.tables import MACHINE, derived, paper_table, seeds, summary
 
 ACCURACY = "accuracy.clean.value"
 _PRUNED = ("pruning", "joint", "after")
 _PAPER = "#8c2d04"
 _VIEWS = {"published": "as published", "deduplicated": "first occurrences", "clean": "clean"}
-
+# What rows have to share to stand on one front; precision may differ, and is named.
+_CONDITIONS = [*MACHINE, "timing.engine", "timing.sequence_length", "timing.throughput_batch_size",
+               "timing.fp32_products"]
 
 _NO_GUIDES = pd.Series(dtype=float)
 
@@ -61,6 +66,21 @@ def accuracy_inference_carbon(frame: pd.DataFrame) -> Drawing:
     field = "inference_energy.co2e_kg_per_1000_documents"
     return _trade_off(frame, field, "Accuracy and the carbon of use", "CO₂e per 1,000 texts ({})",
                       "the CO₂e of classifying 1,000 texts")
+
+
+def pareto_latency(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the time for one text, and the rows that no other beats in both."""
+    return _front(frame, "latency_ms.p50", "Accuracy and time", "Time for one text ({})", "the time for one text")
+
+
+def pareto_energy(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the energy of classifying 1,000 texts, and the rows that no other beats in both."""
+    estimated = "energy_source.cpu" in frame and (frame["energy_source.cpu"] == "estimated").any()
+    return _front(
+        frame, "inference_energy.kwh_per_1000_documents", "Accuracy and energy", "Energy per 1,000 texts ({})",
+        "the energy of classifying 1,000 texts",
+        note=" The processor's part is estimated from time, not read from a counter." if estimated else "",
+    )
 
 
 def accuracy_views(frame: pd.DataFrame) -> Drawing:
@@ -149,6 +169,8 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Drawing]] = {
     "accuracy-parameters": accuracy_parameters,
     "accuracy-training-carbon": accuracy_training_carbon,
     "accuracy-inference-carbon": accuracy_inference_carbon,
+    "pareto-latency": pareto_latency,
+    "pareto-energy": pareto_energy,
     "accuracy-views": accuracy_views,
     "speed-bound": speed_bound,
 }
@@ -200,13 +222,7 @@ def _trade_off(
                       textcoords="offset points", va="top", color=MUTED, fontsize=8)
     low, high = min([*x, *guides]), max([*x, *guides])
     axes.set_xlim(low - 0.12 * (high - low), high + 0.14 * (high - low))
-    dashed = ""
-    if "classical" in table.index:
-        level = 100 * table.loc["classical", (ACCURACY, "mean")]
-        axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, zorder=0.9)
-        labels.append((axes.get_xlim()[1], level, GROUPS["classical"], MUTED))
-        obstacles += _along(axes.get_xlim(), (level, level))
-        dashed = f" Dashed: {GROUPS['classical']}, {level:.1f} %."
+    dashed = _classical_line(axes, table, labels, obstacles)
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
                        obstacles)
     caption = (
@@ -218,6 +234,97 @@ def _trade_off(
         f"{Row.parse(name).label}: {y[name]:.1f} % at {scale.with_symbol(scale.number(value))}"
         for name, value in drawn[field, "mean"].items()) + "."
     return Drawing(figure, caption, alt, _flat(table[[ACCURACY, "accuracy.clean.low", "accuracy.clean.high", field]]))
+
+
+def _front(frame: pd.DataFrame, field: str, title: str, label: str, against: str, note: str = "") -> Drawing:
+    """Accuracy on the clean view against one cost to be kept low, with its Pareto front.
+
+    On it are rows measured under equal conditions (`_CONDITIONS`): those that most runs share. Rows with a run of
+    others are left out and named. The classical row, which is timed by another engine, is a horizontal line.
+
+    Raises:
+        LaghuError: no row has this cost in all its runs under the same conditions.
+    """
+    frame, table = derived(frame), summary(frame)
+    costed = frame[frame[field].notna() & (frame["row"] != "classical")]
+    of_runs = costed.reindex(columns=_CONDITIONS).itertuples(index=False, name=None)
+    conditions = pd.Series(map(str, of_runs), costed.index, dtype=str)
+    unequal = set(costed.loc[~conditions.isin(conditions.mode()[:1]), "row"])
+    drawn = table.loc[[name for name in table.index if name in set(costed["row"]) - unequal]]
+    if drawn.empty:
+        raise LaghuError(f"no row has {field}, measured under the same conditions in all its runs; a front needs one")
+    scale = formats.unit(field, drawn[field, "mean"].median())
+    x, y = scale.factor * drawn[field, "mean"], 100 * drawn[ACCURACY, "mean"]
+    across = (scale.factor * drawn[field, "std"]).fillna(0)
+    low, high = (100 * drawn[f"accuracy.clean.{end}", "mean"] for end in ("low", "high"))
+    best = pd.Series(pareto(x, y), drawn.index)
+    figure, axes = style.canvas(width=6, height=4.6)
+    labels: list[tuple[float, float, str, str]] = []
+    obstacles: list[tuple[float, float]] = []
+    for name in drawn.index:
+        row, look = Row.parse(name), LOOKS[Row.parse(name).group]
+        axes.errorbar(x[name], y[name], xerr=across[name] or None, yerr=[[y[name] - low[name]], [high[name] - y[name]]],
+                      fmt="none", ecolor=look.color, elinewidth=1.1, alpha=0.75 if best[name] else 0.22, zorder=2)
+        axes.scatter(x[name], y[name], s=72, marker=look.marker, linewidth=1.2, zorder=4 if best[name] else 3,
+                     facecolor=look.color if best[name] else "white", edgecolor=look.color,
+                     alpha=1 if best[name] else 0.5)
+        labels.append((x[name], y[name], _short(row), look.color if best[name] else MUTED))
+        obstacles += _along((x[name] - across[name], x[name] + across[name]), (y[name], y[name]))
+        obstacles += _along((x[name], x[name]), (low[name], high[name]))
+    span = (x + across).max() - (x - across).min() or 0.2 * x.max()
+    axes.set_xlim((x - across).min() - 0.08 * span, (x + across).max() + 0.08 * span)
+    # What is attainable: from each row of the front to the right, up to the next better one.
+    steps = x[best].sort_values()
+    corners = [*steps, axes.get_xlim()[1]], [*y[steps.index], y[steps.index].iloc[-1]]
+    axes.step(*corners, where="post", color="#333333", linewidth=1.3, zorder=1.5)
+    obstacles += _along(np.repeat(corners[0], 2)[1:], np.repeat(corners[1], 2)[:-1])
+    for group in dict.fromkeys(Row.parse(name).group for name in drawn.index):
+        axes.scatter([], [], s=60, marker=LOOKS[group].marker, color=LOOKS[group].color, label=GROUPS[group])
+    axes.set(xlabel=label.format(scale.symbol), ylabel="Accuracy, clean test rows (%)", title=title)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    dashed = _classical_line(axes, table, labels, obstacles)
+    style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
+                       obstacles)
+    left_out = [Row.parse(name).label for name in table.index if name in unequal]
+    caption = (
+        f"Accuracy on the clean test rows against {against}, mean over {seeds(frame)}. Filled, on the line: the Pareto "
+        "front, rows that no other equals in both and beats in one; hollow: the others. Bars: across, standard "
+        "deviation over seeds; upright, 95 % bootstrap interval over test rows (mean of the seeds' limits). The front "
+        "is one of means: where bars overlap, which row is on it is not sure."
+        f"{_precisions(frame[frame['row'].isin(drawn.index)])}{note}{dashed}"
+        + (f" Left out, measured under other conditions: {', '.join(left_out)}." if left_out else "")
+        + _invented(frame)
+    )
+    alt = f"Scatter plot of accuracy on clean test rows against {against}. " + "; ".join(
+        f"{Row.parse(name).label}{', on the front' if best[name] else ''}: {y[name]:.1f} % at "
+        f"{scale.with_symbol(scale.spread(*drawn.loc[name, [(field, 'mean'), (field, 'std')]]))}"
+        for name in drawn.index) + "."
+    data = _flat(drawn[[ACCURACY, "accuracy.clean.low", "accuracy.clean.high", field]]).assign(front=best)
+    return Drawing(figure, caption, alt, data)
+
+
+def _short(row: Row) -> str:
+    """What tells a row from others of its marker."""
+    precision = None if row.precision == "fp32" else row.precision
+    return ", ".join(filter(None, [precision, f"{row.level:g} %" if row.level else None])) or GROUPS[row.group]
+
+
+def _classical_line(
+    axes: Axes, table: pd.DataFrame, labels: list[tuple[float, float, str, str]], obstacles: list[tuple[float, float]],
+) -> str:
+    """Draw the classical row's accuracy as a line, add its label and its place, and return what a caption says."""
+    if "classical" not in table.index:
+        return ""
+    level = 100 * table.loc["classical", (ACCURACY, "mean")]
+    axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, zorder=0.9)
+    labels.append((axes.get_xlim()[1], level, GROUPS["classical"], MUTED))
+    obstacles += _along(axes.get_xlim(), (level, level))
+    return f" Dashed: {GROUPS['classical']}, {level:.1f} %."
+
+
+def _precisions(frame: pd.DataFrame) -> str:
+    others = sorted(set(frame["precision"]) - {"fp32"})
+    return f" Rows marked {' or '.join(others)} are in that precision, all others in fp32." if others else ""
 
 
 def _along(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:

@@ -53,6 +53,8 @@ def unit(field: str, typical: float) -> Unit:
         return Unit(100, "%", 1)
     if head == "difference":
         return Unit(100, "points", 1)
+    if head == "comparison":  # finer: its limits are held against a margin of half a point
+        return Unit(100, "points", 2)
     if head in {"speed_up", "flop_bound"}:
         return Unit(1, "×", 2)
     if head == "parameters":

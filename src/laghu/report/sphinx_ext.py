@@ -25,7 +25,9 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 import laghu
 from laghu import paths
 from laghu.errors import LaghuError
+from laghu.records import RunRecord
 from laghu.report import figures, formats, style, tables
+from laghu.report.statistics import MARGIN
 
 _LOG = logging.getLogger(__name__)
 _NOT_RUN = "not run yet"
@@ -35,24 +37,36 @@ _CAPTIONS = {
     "speed": "Size and speed",
     "energy": "Time, energy and carbon",
     "significance": "Accuracy on the clean view of the test split, and how sure it is",
+    "comparison": "Difference in accuracy to the baseline on the clean view, and what it shows",
+    "comparison-views": "Difference in accuracy to the baseline on the three views of the test split",
     "table-one": "Table I of the paper beside the same rows here",
 }
+_COMPARED = (" Percentage points against the baseline of the same seed on the same test rows. Interval: 95 % bootstrap "
+             "that resamples seeds and test rows (test rows alone where there is one seed).")
 # What a reader has to know of a table's columns.
 _NOTES = {
     "summary": " Training CO₂e is that of a row's own stages.",
     "speed": " Throughput of the classical row is timed from text to label, that of the encoders from token ids.",
     "energy": " Training time, energy and CO₂e are those of a row's own stages; “with its teacher” adds the CO₂e of "
-              "the baseline of the same seed that a pruned row starts from. The pretraining of the backbone is in "
+              "the baseline of the same seed that a row starts from. The pretraining of the backbone is in "
               "neither.",
     "significance": " Interval: 95 % bootstrap over test rows, mean over seeds of the lower and of the upper limit. "
                     "Difference: percentage points against the baseline of the same seed, over the paired "
                     "differences. McNemar's exact p: two-sided, against the baseline of the same seed, lowest–highest "
                     "over seeds. Agreement: share of clean rows with the label of the teacher, the fp32 baseline of "
                     "the same seed. Pruned rows start from the fine-tuned baseline and were trained longer.",
+    "comparison": f"{_COMPARED} Holm-adjusted p: McNemar's exact test of each seed, corrected for all rows and seeds "
+                  "of the table, lowest–highest over seeds. Seeds that differ: adjusted p below 0.05. Last column: "
+                  f"“shown” where the whole interval lies above −{100 * MARGIN:g} points, “worse by more” "
+                  "where it lies below, “open” where neither. A large p shows no equality.",
+    "comparison-views": f"{_COMPARED} Repeats of a text count as independent rows, so the interval as published is too "
+                        "narrow.",
     "table-one": " Our corpus, encoder and machine are not the paper's. Our accuracy is given on all test rows "
                  "(published view) and on the clean view. Our CO₂e is of training a row's own stages; of the paper's "
                  "it is not clear whether it is of training or of use.",
 }
+# Tables whose cells are means without a deviation.
+_MEANS = {"comparison", "comparison-views", "table-one"}
 _OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
 # What most runs of a study share; said once above its table where they do.
 _SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
@@ -74,15 +88,30 @@ def study(name: str) -> pd.DataFrame:
     Raises:
         LaghuError: there is no such study, or one of its records can't be read.
     """
+    return _study(name, _stamp(name))
+
+
+def listed(name: str) -> list[RunRecord]:
+    """`tables.listed`, read and refused as `study`."""
+    return _listed(name, _stamp(name))
+
+
+def _stamp(name: str) -> tuple[tuple[Path, int], ...]:
+    """The study's records and when each was written."""
     files = sorted(paths.results(name).glob("*.json"))
     if not files and not (paths.studies() / f"{name}.yaml").is_file():
         raise LaghuError(f"no study {name!r}: neither studies/{name}.yaml nor records in results/{name}")
-    return _read(name, tuple((file, file.stat().st_mtime_ns) for file in files))
+    return tuple((file, file.stat().st_mtime_ns) for file in files)
 
 
 @lru_cache(maxsize=8)
-def _read(name: str, stamp: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
+def _study(name: str, stamp: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
     return tables.study(name)
+
+
+@lru_cache(maxsize=8)
+def _listed(name: str, stamp: tuple[tuple[Path, int], ...]) -> list[RunRecord]:
+    return tables.listed(name)
 
 
 # ------------------------------------------------------------------------------------------------ roles
@@ -201,15 +230,19 @@ class _StudyDirective(SphinxDirective):
             raise LaghuError("needs the option :study:")
         return self.options["study"]
 
-    def caption(self, generated: str) -> list[nodes.Node]:
-        """The directive's content, or else the generated text."""
-        if not self.content:
-            return [nodes.Text(generated)]
-        parsed = nodes.Element()
-        self.state.nested_parse(self.content, self.content_offset, parsed)
-        if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
-            raise LaghuError("its content is the caption, and has to be one paragraph")
-        return list(parsed[0].children)
+    def caption(self, generated: str, frame: pd.DataFrame) -> list[nodes.Node]:
+        """The directive's content, or else the generated text; behind either, the machine of the runs, if any."""
+        text = nodes.paragraph("", generated)
+        if self.content:
+            parsed = nodes.Element()
+            self.state.nested_parse(self.content, self.content_offset, parsed)
+            if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
+                raise LaghuError("its content is the caption, and has to be one paragraph")
+            text = parsed[0]
+        if frame.empty:
+            return list(text.children)
+        stop = "" if text.astext().rstrip().endswith((".", "!", "?")) else "."
+        return [*text.children, nodes.Text(f"{stop} Machine: {tables.machines(frame)}.")]
 
     def download(self, file: Path, text: str) -> nodes.Node:
         target = "/" + file.relative_to(self.env.srcdir).as_posix()
@@ -230,15 +263,15 @@ class StudyTable(_StudyDirective):
         name = self.study()
         frame = study(name)
         if frame.empty:
-            return self.numbered(_table([[_entry("Not run yet")]], [[_not_run(name)]]), _CAPTIONS[argument])
-        numbers, text = _numbers_and_text(argument, frame)
+            return self.numbered(_table([[_entry("Not run yet")]], [[_not_run(name)]]), _CAPTIONS[argument], frame)
+        numbers, text = _numbers_and_text(argument, name, frame)
         file = self.generated(name, f"{argument}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
         link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
-        return [*self.numbered(_of_frame(text), _caption(argument, frame)), link]
+        return [*self.numbered(_of_frame(text), _caption(argument, frame), frame), link]
 
-    def numbered(self, table: nodes.table, caption: str) -> list[nodes.Node]:
-        table.insert(0, nodes.title("", "", *self.caption(caption)))
+    def numbered(self, table: nodes.table, caption: str, frame: pd.DataFrame) -> list[nodes.Node]:
+        table.insert(0, nodes.title("", "", *self.caption(caption, frame)))
         self.add_name(table)
         return [table]
 
@@ -253,7 +286,7 @@ class StudyFigure(_StudyDirective):
         frame = study(name)
         if frame.empty:
             note = nodes.note("", nodes.paragraph("", _not_run(name)))
-            return self.numbered(note, argument.replace("-", " ").capitalize())
+            return self.numbered(note, argument.replace("-", " ").capitalize(), frame)
         drawing = figures.FIGURES[argument](frame)
         image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
         style.save(drawing.figure, image)
@@ -261,10 +294,10 @@ class StudyFigure(_StudyDirective):
         uri = "/" + image.relative_to(self.env.srcdir).as_posix()
         shown = nodes.image("", uri=uri, alt=self.options.get("alt", drawing.alt))
         legend = nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"]))
-        return self.numbered(shown, drawing.caption, legend)
+        return self.numbered(shown, drawing.caption, frame, legend)
 
-    def numbered(self, shown: nodes.Node, caption: str, *rest: nodes.Node) -> list[nodes.Node]:
-        figure = nodes.figure("", shown, nodes.caption("", "", *self.caption(caption)), *rest, align="default")
+    def numbered(self, shown: nodes.Node, caption: str, frame: pd.DataFrame, *rest: nodes.Node) -> list[nodes.Node]:
+        figure = nodes.figure("", shown, nodes.caption("", "", *self.caption(caption, frame)), *rest, align="default")
         self.add_name(figure)
         return [figure]
 
@@ -323,7 +356,7 @@ class RunTable(_StudyDirective):
         return nodes.inline("", "", *links)
 
 
-def _numbers_and_text(argument: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _numbers_and_text(argument: str, study: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table of that name as numbers, with columns of two levels, and as text."""
     if argument == "table-one":
         numbers = tables.table_one(frame, tables.paper_table())
@@ -331,12 +364,18 @@ def _numbers_and_text(argument: str, frame: pd.DataFrame) -> tuple[pd.DataFrame,
     if argument == "significance":
         numbers = tables.significance(frame)
         return numbers, tables.rendered_significance(numbers)
+    if argument == "comparison":
+        numbers = tables.comparison(listed(study))
+        return numbers, tables.rendered_comparison(numbers)
+    if argument == "comparison-views":
+        numbers = tables.comparison_views(listed(study))
+        return numbers, tables.rendered_comparison_views(numbers)
     numbers = tables.summary(frame)[tables.SUMMARIES[argument]]
     return numbers, tables.rendered(numbers, tables.SUMMARIES[argument])
 
 
 def _caption(argument: str, frame: pd.DataFrame) -> str:
-    over = tables.over_seeds(frame, "mean" if argument == "table-one" else tables.SPREAD)
+    over = tables.over_seeds(frame, "mean" if argument in _MEANS else tables.SPREAD)
     invented = " The corpus is invented." if frame["synthetic"].any() else ""
     return f"{_CAPTIONS[argument]}, {over}.{_NOTES.get(argument, '')}{invented}"
 

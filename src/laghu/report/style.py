@@ -29,6 +29,7 @@ class Look:
 LOOKS = {
     "classical": Look("#6e6e6e", "X"),
     "baseline": Look("#000000", "D"),
+    "continued": Look("#3b1d8f", "*"),
     "pruning": Look("#0072b2", "o"),
     "joint": Look("#d55e00", "s"),
     "after": Look("#009e73", "^"),

@@ -1,10 +1,13 @@
 """Tables: numbers in, numbers out. Only `rendered` and `terminal` round, and they change nothing else."""
 
+from typing import Any
+
 import pandas as pd
 
 from laghu import paths, records
 from laghu.errors import LaghuError
-from laghu.report import formats
+from laghu.records import RunRecord
+from laghu.report import formats, statistics
 from laghu.report.rows import Row, in_order, row_of
 from laghu.spec import Study
 
@@ -59,17 +62,24 @@ _SIGNIFICANCE = {
 # Fields whose units the quantities of Table I take.
 _FIELDS = {"Parameters": "parameters.total", "Removed": "reduction", "Speed-up": "speed_up.median",
            "Accuracy": "accuracy.clean.value", "CO₂e": "co2e_kg"}
+# The views of the test split as a reader calls them.
+_VIEWS = {"published": "As published", "deduplicated": "First occurrences", "clean": "Clean"}
+# What two runs have to share before a time of one may stand against a time of the other.
+MACHINE = ["hardware.cpu", "hardware.gpu", "hardware.threads"]
+
+
+def listed(name: str) -> list[RunRecord]:
+    """Records of the runs that the study's file lists, by run name; without a file all there are."""
+    loaded = records.load_study(name)
+    if not (paths.studies() / f"{name}.yaml").is_file():
+        return loaded
+    runs = {spec.run for spec in Study.load(name).runs}
+    return [record for record in loaded if record.run in runs]
 
 
 def study(name: str) -> pd.DataFrame:
-    """`derived` frame of a study's records, one row per run; empty if it has none.
-
-    Records of runs that the study's file does not list any more are left out; without a file all of them count.
-    """
-    loaded = records.load_study(name)
-    if (paths.studies() / f"{name}.yaml").is_file():
-        listed = {spec.run for spec in Study.load(name).runs}
-        loaded = [record for record in loaded if record.run in listed]
+    """`derived` frame of the `listed` records of a study, one row per run; empty if it has none."""
+    loaded = listed(name)
     return derived(records.frame(loaded)) if loaded else pd.DataFrame()
 
 
@@ -80,11 +90,15 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     baseline of the same seed; `flop_bound` the baseline's FLOPs over the run's: what speed-up it could have at most if
     time went to the encoder's matrix products alone. The bound holds at equal precision, so it is only given for fp32.
     `difference` is the accuracy on the clean view minus that of the baseline of the same seed, as a fraction.
-    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes; runs that prune nothing
+    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes or trains on; other runs
     start from no baseline and keep their own.
 
+    None of these is a ratio of times: `speed_up` was measured in one process. But latency, throughput and energy of
+    rows stand in one column, where a reader divides them. So an encoder and the baseline of its seed have to come from
+    one machine. The classical row is timed by another engine and divides with none.
+
     Raises:
-        LaghuError: no records.
+        LaghuError: no records, or an encoder and the baseline of its seed were measured on different machines.
     """
     if frame.empty:
         raise LaghuError("there are 0 records; run the study first")
@@ -92,15 +106,17 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     for field in {*HEADINGS, *_INTERVALS, *_SIGNIFICANCE} & set(frame):
         frame[field] = pd.to_numeric(frame[field])
     baseline = frame[frame["row"] == "baseline"].set_index("seed")
+    _refuse_mixed_machines(frame, baseline)
     parameters, flops, accuracy, co2e_kg = (
         frame["seed"].map(baseline[field])
         for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg")
     )
+    starts_from_baseline = (frame["pruning_level"] > 0) | (frame["technique"] == "continued")
     return frame.assign(
         reduction=(1 - frame["parameters.total"] / parameters).where(frame["technique"] != "classical"),
         flop_bound=(flops / frame["flops_per_token"]).where(frame["precision"] == "fp32"),
         difference=(frame["accuracy.clean.value"] - accuracy).where(frame["row"] != "baseline"),
-        co2e_kg_with_teacher=frame["co2e_kg"] + co2e_kg.where(frame["pruning_level"] > 0, 0.0),
+        co2e_kg_with_teacher=frame["co2e_kg"] + co2e_kg.where(starts_from_baseline, 0.0),
     )
 
 
@@ -163,6 +179,48 @@ def rendered_significance(table: pd.DataFrame) -> pd.DataFrame:
     return text
 
 
+def comparison(loaded: list[RunRecord]) -> pd.DataFrame:
+    """`statistics.compare` on the clean view; columns are ("clean", its column)."""
+    return pd.concat({"clean": statistics.compare(loaded, "clean")}, axis=1)
+
+
+def rendered_comparison(table: pd.DataFrame) -> pd.DataFrame:
+    """`comparison` as text, by row label."""
+    lines = table["clean"]
+    scale = formats.unit("comparison.difference", 1.0)
+    margin = scale.factor * statistics.MARGIN
+    return pd.DataFrame({
+        f"Difference ({scale.symbol})": lines["difference"].map(scale.number),
+        f"95 % interval ({scale.symbol})": _intervals(lines, scale),
+        "Holm-adjusted p": [_range_of_p(line.holm_lowest, line.holm_highest) for line in lines.itertuples()],
+        "Seeds that differ": [f"{line.seeds_differ} of {line.seeds}" for line in lines.itertuples()],
+        f"Not worse by {margin:g} {scale.symbol}": lines["verdict"].replace("worse", "worse by more"),
+    }).rename(index=lambda name: Row.parse(name).label)
+
+
+def comparison_views(loaded: list[RunRecord]) -> pd.DataFrame:
+    """Difference to the baseline of the same seed on every view; columns are (view, "difference" | "low" | "high")."""
+    return pd.concat({view: statistics.compare(loaded, view)[["difference", "low", "high"]] for view in _VIEWS}, axis=1)
+
+
+def rendered_comparison_views(table: pd.DataFrame) -> pd.DataFrame:
+    """`comparison_views` as text, by row label; columns are (view, quantity)."""
+    scale = formats.unit("comparison.difference", 1.0)
+    columns = {}
+    for view, name in _VIEWS.items():
+        columns[name, f"difference ({scale.symbol})"] = table[view, "difference"].map(scale.number)
+        columns[name, f"95 % interval ({scale.symbol})"] = _intervals(table[view], scale)
+    return pd.DataFrame(columns).rename(index=lambda name: Row.parse(name).label)
+
+
+def machines(frame: pd.DataFrame) -> str:
+    """What the runs were measured on, e.g. "Some CPU, 1 thread"; several with the number of runs on each."""
+    counts = pd.Series([_processors(*line) for line in _hardware(frame, *MACHINE)]).value_counts(sort=False)
+    if len(counts) == 1:
+        return counts.index[0]
+    return "; ".join(f"{machine} ({count} {'run' if count == 1 else 'runs'})" for machine, count in counts.items())
+
+
 def paper_table() -> pd.DataFrame:
     """Table I of the paper as printed, from the book's data."""
     return pd.read_csv(paths.root() / "book" / "data" / "paper1_table1.csv", comment="#")
@@ -214,14 +272,14 @@ def rendered_table_one(table: pd.DataFrame) -> pd.DataFrame:
 def runs(frame: pd.DataFrame) -> pd.DataFrame:
     """Provenance of every run, by run: where its numbers come from and what it ran on; digests are whole."""
     frame = derived(frame)
-    hardware = frame.reindex(columns=["hardware.cpu", "hardware.threads", "hardware.gpu", "hardware.ram_gib"])
     order = {name: place for place, name in enumerate(in_order(list(frame["row"].unique())))}
     table = pd.DataFrame({
         "row": frame["row"],
         "seed": frame["seed"],
         "commit": frame["commit"],
         "data": frame["data_sha256"],
-        "hardware": [_machine(*line) for line in hardware.itertuples(index=False)],
+        "hardware": [f"{_processors(*machine)}, {memory:g} GiB memory"
+                     for *machine, memory in _hardware(frame, *MACHINE, "hardware.ram_gib")],
         "versions": _versions(frame),
         "run_key": frame["run_key"],
         "started": frame["started"],
@@ -255,9 +313,28 @@ def _row_of_paper(line: object) -> str:
     return f"pruning-{line.pruning_pct:g}" + ("-after" if line.distilled == "yes" else "")
 
 
-def _machine(cpu: str, threads: int, gpu: str | None, ram_gib: float) -> str:
-    return ", ".join(filter(None, [gpu if isinstance(gpu, str) else None, cpu, f"{threads} threads",
-                                   f"{ram_gib:g} GiB memory"]))
+def _intervals(lines: pd.DataFrame, scale: formats.Unit) -> list[str]:
+    """Limits with "to" between them: a dash would pass for a sign."""
+    return [f"{scale.number(low)} to {scale.number(high)}" for low, high in zip(lines["low"], lines["high"],
+                                                                               strict=True)]
+
+
+def _hardware(frame: pd.DataFrame, *fields: str) -> list[tuple[Any, ...]]:
+    """Those fields of every run, in its order; None where a machine has no such part."""
+    values = frame.reindex(columns=list(fields)).astype(object)
+    return list(values.where(values.notna(), None).itertuples(index=False, name=None))
+
+
+def _processors(cpu: str, gpu: str | None, threads: int) -> str:
+    return ", ".join(filter(None, [gpu, cpu, f"{threads} thread{'' if threads == 1 else 's'}"]))
+
+
+def _refuse_mixed_machines(frame: pd.DataFrame, baseline: pd.DataFrame) -> None:
+    base = dict(zip(baseline.index, _hardware(baseline, *MACHINE), strict=True))
+    for run, row, seed, own in zip(frame["run"], frame["row"], frame["seed"], _hardware(frame, *MACHINE), strict=True):
+        if row != "classical" and own != base.get(seed, own):
+            raise LaghuError(f"{run} was measured on {_processors(*own)}, its baseline on {_processors(*base[seed])}; "
+                             "their times don't compare, so run both on one machine")
 
 
 def _versions(frame: pd.DataFrame) -> list[str]:
