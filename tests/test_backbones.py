@@ -178,7 +178,9 @@ def test_masked_language_model_loss_is_that_of_transformers(tmp_path):
     trainer = backbones.MaskedLanguageModelTrainer(model, args)
     ids = torch.randint(5, 90, (4, 13))
     labels = torch.where(torch.rand(4, 13) < 0.3, ids, IGNORED)
-    batch = {"input_ids": torch.where(labels == IGNORED, ids, 4), "attention_mask": torch.ones_like(ids), "labels": labels}
+    batch = {
+        "input_ids": torch.where(labels == IGNORED, ids, 4), "attention_mask": torch.ones_like(ids), "labels": labels
+    }
 
     found = trainer.compute_loss(model, batch)
     found.backward()

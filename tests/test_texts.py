@@ -81,7 +81,7 @@ def test_bengali_is_the_train_texts_that_stand_once_and_nowhere_else(tmp_path, m
 
 
 def test_every_source_says_what_it_is():
-    assert set(texts.SOURCES) == set(texts.NAMES) == {"marathi-text", "indicnews-bengali", "sample"}
+    assert set(texts.SOURCES) == set(texts.NAMES) == {"marathi-text", "marathi-licensed", "indicnews-bengali", "sample"}
     assert [name for name, source in texts.SOURCES.items() if source.synthetic] == ["sample"]
     assert all(source.licence and source.citation and source.note.endswith(".") for source in texts.SOURCES.values())
 

@@ -83,9 +83,9 @@ def sha256(name: str) -> str:
 def _texts(name: str) -> list[str]:
     match name:
         case "marathi-text":
-            return _marathi_text()["text"].tolist()
+            return _marathi_text("text")["text"].tolist()
         case "marathi-licensed":
-            rows = _marathi_text()
+            rows = _marathi_text("text", "source")
             return rows["text"][~rows["source"].isin(UNLICENSED)].tolist()
         case "indicnews-bengali":
             return _indicnews_bengali()
@@ -98,8 +98,8 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _marathi_text() -> pd.DataFrame:
-    """Columns text, in NFC, and source."""
+def _marathi_text(*columns: str) -> pd.DataFrame:
+    """Columns of the table, its text in NFC."""
     folder = paths.data_dir()
     if folder is None:
         raise LaghuError(
@@ -107,7 +107,7 @@ def _marathi_text() -> pd.DataFrame:
             f"the one that holds {TABLE}.parquet, or choose 'sample'."
         )
     (path,) = corpora.find_tables(folder, (TABLE,))
-    rows = corpora.read_columns(path, ("text", "source"))
+    rows = corpora.read_columns(path, columns)
     rows["text"] = rows["text"].map(_nfc)
     if (found := corpora.digest(rows["text"])) != TABLE_DIGEST:
         raise LaghuError(

@@ -15,7 +15,7 @@ from laghu.errors import LaghuError
 from laghu.report.rows import Row, row_of
 
 # Studies whose results are committed; `_toc.yml` names their pages.
-PUBLISHED = frozenset({"cpu", "gpu"})
+PUBLISHED = frozenset({"cpu", "gpu", "gpu-bengali", "gpu-small"})
 
 
 def build(out: Path | None = None) -> Path:

@@ -71,6 +71,10 @@ def unit(field: str, typical: float) -> Unit:
         return _duration(typical)
     if head == "latency_ms":
         return _three_digits(typical, 1, "ms")
+    if name == "tokens_per_second":
+        return _prefixed(typical, 1, "tokens/s")
+    if name == "model_flops_utilisation":
+        return Unit(100, "%", 1)
     if name == "documents_per_second":
         return _three_digits(typical, 1, "texts/s")
     if name.endswith("bytes"):

@@ -30,7 +30,7 @@ from laghu.report import figures, formats, style, tables
 from laghu.report.statistics import MARGIN
 
 _LOG = logging.getLogger(__name__)
-_NOT_RUN = "not run yet"
+NOT_RUN = "not run yet"
 _CAPTIONS = {
     "summary": "Size, quality, speed and carbon",
     "quality": "Quality on the three views of the test split",
@@ -117,7 +117,7 @@ def _listed(name: str, stamp: tuple[tuple[Path, int], ...]) -> list[RunRecord]:
 # ------------------------------------------------------------------------------------------------ roles
 
 
-class _NumberRole(SphinxRole):
+class NumberRole(SphinxRole):
     """A number in running text, linked to the run that it comes from."""
 
     keyword: str
@@ -132,7 +132,7 @@ class _NumberRole(SphinxRole):
                 raise LaghuError(f"{self.text!r} is not of the form {self.example}")
             frame = study(match["study"])
             if frame.empty:
-                return [nodes.inline("", _NOT_RUN, classes=["laghu-missing"])], []
+                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
             return [self.number(frame, **match.groupdict())], []
         except LaghuError as error:
             _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
@@ -149,7 +149,7 @@ class _NumberRole(SphinxRole):
         return nodes.abbreviation("", "", link, explanation=tooltip, classes=["laghu-number"])
 
 
-class ValueRole(_NumberRole):
+class ValueRole(NumberRole):
     keyword = "value"
     pattern = r"(?P<study>[^/#]+)/(?P<run>[^/#]+)#(?P<field>[^#]+)"
     example = "cpu/pruning-50-seed1#accuracy.clean.value"
@@ -166,7 +166,7 @@ class ValueRole(_NumberRole):
         return self.linked(text, f"run-{study}-{run}", tooltip)
 
 
-class MeanRole(_NumberRole):
+class MeanRole(NumberRole):
     keyword = "mean"
     pattern = r"(?P<study>[^/#]+)/(?P<row>[^/#]+)#(?P<field>[^#]+)"
     example = "cpu/pruning-50#accuracy.clean.value"
@@ -180,7 +180,7 @@ class MeanRole(_NumberRole):
         return self.linked(text, f"row-{study}-{row}", f"{row}: {seeds}{spread}")
 
 
-class CountRole(_NumberRole):
+class CountRole(NumberRole):
     keyword = "count"
     pattern = r"(?P<study>[^/#]+)(?:/(?P<row>[^/#]+))?"
     example = "cpu or cpu/pruning-50"
@@ -208,7 +208,7 @@ def _column(frame: pd.DataFrame, field: str) -> str:
 # ------------------------------------------------------------------------------------------------ directives
 
 
-class _StudyDirective(SphinxDirective):
+class StudyDirective(SphinxDirective):
     """Something made from the records of one study; what is wrong with it is a warning at its place."""
 
     required_arguments = 1
@@ -254,7 +254,7 @@ class _StudyDirective(SphinxDirective):
         return file
 
 
-class StudyTable(_StudyDirective):
+class StudyTable(StudyDirective):
     option_spec: ClassVar = _OPTIONS
 
     def content_of(self, argument: str) -> list[nodes.Node]:
@@ -263,12 +263,12 @@ class StudyTable(_StudyDirective):
         name = self.study()
         frame = study(name)
         if frame.empty:
-            return self.numbered(_table([[_entry("Not run yet")]], [[_not_run(name)]]), _CAPTIONS[argument], frame)
+            return self.numbered(_table([[_entry("Not run yet")]], [[not_run(name)]]), _CAPTIONS[argument], frame)
         numbers, text = _numbers_and_text(argument, name, frame)
         file = self.generated(name, f"{argument}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
         link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
-        return [*self.numbered(_of_frame(text), _caption(argument, frame), frame), link]
+        return [*self.numbered(table_of(text), _caption(argument, frame), frame), link]
 
     def numbered(self, table: nodes.table, caption: str, frame: pd.DataFrame) -> list[nodes.Node]:
         table.insert(0, nodes.title("", "", *self.caption(caption, frame)))
@@ -276,7 +276,7 @@ class StudyTable(_StudyDirective):
         return [table]
 
 
-class StudyFigure(_StudyDirective):
+class StudyFigure(StudyDirective):
     option_spec: ClassVar = _OPTIONS | {"alt": directives.unchanged}
 
     def content_of(self, argument: str) -> list[nodes.Node]:
@@ -285,7 +285,7 @@ class StudyFigure(_StudyDirective):
         name = self.study()
         frame = study(name)
         if frame.empty:
-            note = nodes.note("", nodes.paragraph("", _not_run(name)))
+            note = nodes.note("", nodes.paragraph("", not_run(name)))
             return self.numbered(note, argument.replace("-", " ").capitalize(), frame)
         drawing = figures.FIGURES[argument](frame)
         image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
@@ -302,7 +302,7 @@ class StudyFigure(_StudyDirective):
         return [figure]
 
 
-class RunTable(_StudyDirective):
+class RunTable(StudyDirective):
     """Every run of a study, with its record and notebook to download; numbers in the text link here."""
 
     has_content = False
@@ -310,7 +310,7 @@ class RunTable(_StudyDirective):
     def content_of(self, argument: str) -> list[nodes.Node]:
         frame = study(argument)
         if frame.empty:
-            return [nodes.note("", nodes.paragraph("", _not_run(argument)))]
+            return [nodes.note("", nodes.paragraph("", not_run(argument)))]
         runs = tables.runs(frame)
         shared = [field for field in _SHARED if runs[field].nunique() == 1]
         facts = nodes.field_list("", *(
@@ -380,7 +380,7 @@ def _caption(argument: str, frame: pd.DataFrame) -> str:
     return f"{_CAPTIONS[argument]}, {over}.{_NOTES.get(argument, '')}{invented}"
 
 
-def _not_run(name: str) -> str:
+def not_run(name: str) -> str:
     return f"The study {name!r} has not been run in this checkout; laghu study {name} runs it."
 
 
@@ -388,7 +388,7 @@ def _digest(value: str) -> nodes.Node:
     return nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)
 
 
-def _of_frame(text: pd.DataFrame) -> nodes.table:
+def table_of(text: pd.DataFrame) -> nodes.table:
     """A frame of texts: its index as row headings, columns of two levels as two lines of column headings."""
     bottom = [_entry(name) for name in text.columns.get_level_values(-1)]
     lines = [list(line) for line in text.itertuples(name=None)]

@@ -1,0 +1,126 @@
+"""What the paper's exact shape costs, and how a backbone was pretrained, for the book's pages.
+
+Directives: `cost-table` (argument: speed, use or precisions; options `study`, `name`, `length`, `batch` and, but for
+precisions, `precision`) and `cost-figure` (argument: speed-bound; options `study`, `name`). Role:
+{pretraining}`gpu#tokens_per_second`, a number of a study's backbone. What has not been measured yet says so.
+"""
+
+import re
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+import laghu
+from laghu import records
+from laghu.errors import LaghuError
+from laghu.records import PretrainingRecord
+from laghu.report import cost, formats, style
+from laghu.report.sphinx_ext import NOT_RUN, StudyDirective, table_of
+
+_LOG = logging.getLogger(__name__)
+_OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.add_directive("cost-table", CostTable)
+    app.add_directive("cost-figure", CostFigure)
+    app.add_role("pretraining", PretrainingRole())
+    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+
+
+class CostTable(StudyDirective):
+    """One table of the cost records of a study."""
+
+    has_content = False
+    option_spec: ClassVar = _OPTIONS | {
+        "precision": directives.unchanged, "length": directives.positive_int, "batch": directives.positive_int
+    }
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        study = self.study()
+        costs = records.load_costs(study)
+        if not costs:
+            return [_not_measured(study)]
+        length, batch = self.options["length"], self.options["batch"]
+        match argument:
+            case "speed" | "use":
+                precision = self.options.get("precision", "fp32")
+                numbers = cost.combination(costs, precision, length, batch)
+                text = cost.rendered(numbers, cost.SPEED if argument == "speed" else cost.USE)
+                captions = {"speed": cost.speed_caption, "use": cost.use_caption}
+                caption = captions[argument](costs, precision, length, batch)
+            case "precisions":
+                numbers = cost.across_precisions(costs, length, batch)
+                text = cost.rendered_across_precisions(numbers)
+                caption = cost.across_precisions_caption(costs, length, batch)
+            case _:
+                raise LaghuError(f"no cost table {argument!r}; there are speed, use and precisions")
+        file = self.generated(study, f"cost-{argument}-{length}-{batch}-{self.options.get('precision', 'all')}.csv")
+        numbers.to_csv(file)
+        table = table_of(text)
+        table.insert(0, nodes.title("", caption))
+        self.add_name(table)
+        return [table, nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])]
+
+
+class CostFigure(StudyDirective):
+    """Speed-ups of the paper's exact shape against their bounds."""
+
+    has_content = False
+    option_spec: ClassVar = _OPTIONS
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        if argument != "speed-bound":
+            raise LaghuError(f"no cost figure {argument!r}; there is speed-bound")
+        study = self.study()
+        costs = records.load_costs(study)
+        if not costs:
+            return [_not_measured(study)]
+        drawing = cost.speed_bound(costs)
+        image, data = self.generated(study, "cost-speed-bound.svg"), self.generated(study, "cost-speed-bound.csv")
+        style.save(drawing.figure, image)
+        drawing.data.to_csv(data, index=False)
+        uri = "/" + image.relative_to(self.env.srcdir).as_posix()
+        figure = nodes.figure(
+            "", nodes.image("", uri=uri, alt=drawing.alt), nodes.caption("", drawing.caption),
+            nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"])),
+            align="default",
+        )
+        self.add_name(figure)
+        return [figure]
+
+
+class PretrainingRole(SphinxRole):
+    """A number of the backbone's record in running text."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        self.env.note_reread()
+        try:
+            if not (match := re.fullmatch(r"([^/#]+)#(\w+)", self.text)):
+                raise LaghuError(f"{self.text!r} is not of the form gpu#tokens_per_second")
+            file = records.pretraining_file(match[1])
+            if not file.is_file():
+                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
+            return [self.number(PretrainingRecord.load(file), match[2])], []
+        except LaghuError as error:
+            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
+            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+
+    def number(self, record: PretrainingRecord, field: str) -> nodes.Node:
+        values = record.model_dump(exclude={"loss"}) | {"final_loss": record.loss[-1].loss if record.loss else None}
+        if field not in values:
+            raise LaghuError(f"no field {field!r} in the record of a pretraining; there are {', '.join(values)}")
+        machine = record.hardware.get("gpu") or f"{record.hardware['cpu']}, {record.hardware['threads']} threads"
+        about = f"backbone of {record.study}: commit {formats.short(record.commit)}, {machine}"
+        text = formats.show(field, values[field])
+        return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
+
+
+def _not_measured(study: str) -> nodes.note:
+    text = f"The cost track of {study!r} has not been measured in this checkout; laghu cost {study} measures it."
+    return nodes.note("", nodes.paragraph("", text))
