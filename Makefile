@@ -20,7 +20,7 @@ gpu: $(VENV)/installed  ## the published GPU studies, stage by stage; call again
 
 test: $(VENV)/installed  ## lint and test everything, the book included
 	$(BIN)/ruff check
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 book: $(VENV)/installed  ## render the book from the results that are here
 	$(BIN)/laghu book

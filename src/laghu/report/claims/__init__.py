@@ -1,0 +1,1 @@
+"""The audit of the claims of the three papers."""

@@ -1,0 +1,525 @@
+import dataclasses
+import io
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import REPOSITORY
+from fake_records import fake_study
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+from statsmodels.stats.contingency_tables import mcnemar
+from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from laghu import records
+from laghu.errors import LaghuError
+from laghu.records import CostRecord
+from laghu.report import claims_ext, tables
+from laghu.report.claims import arithmetic, audit, paper1, paper2, paper3
+from laghu.report.claims.claim import Claim, Verdict
+from laghu.report.claims.papers import Papers
+
+PAPERS = Papers.load()
+FRAME = tables.derived(records.frame(fake_study()))
+PRINTED = audit.claims(PAPERS, {})
+SMALLER = ("pruning-25", "pruning-50", "pruning-75", "pruning-25-after", "pruning-50-after", "pruning-75-after")
+CONFIRMED, CONTRADICTED, INCONSISTENT, NOT_TESTABLE = Verdict
+
+
+def verdict(claim: str, papers: Papers = PAPERS, **given) -> Verdict:
+    return one(claim, papers, **given).verdict
+
+
+def one(claim: str, papers: Papers = PAPERS, studies=None, comparison=None, cost=None) -> Claim:
+    """The one claim that says this; papers are audited one after the other until it is found."""
+    audits = (lambda: paper1.claims(papers, studies or {}, comparison, cost), lambda: paper2.claims(papers),
+              lambda: paper3.claims(papers))
+    if papers is PAPERS and studies is comparison is cost is None:
+        audits = (lambda: PRINTED,)
+    found = next((found for each in audits if (found := [one for one in each() if claim in one.claim])), [])
+    assert len(found) == 1, [each.claim for each in found]
+    return found[0]
+
+
+def printed(row: str, column: str, value: str) -> Papers:
+    """The papers with another cell in Table I."""
+    table = PAPERS.table_one.copy()
+    table.loc[row, column] = value
+    return dataclasses.replace(PAPERS, table_one=table)
+
+
+def said(paper: int, statement: str, value: str) -> Papers:
+    table = PAPERS.statements.copy()
+    table.loc[(str(paper), statement), "value"] = value
+    return dataclasses.replace(PAPERS, statements=table)
+
+
+def measured(row: str, field: str, change) -> dict[str, pd.DataFrame]:
+    """The invented study with another value in one row's runs."""
+    frame = FRAME.copy()
+    own = frame["row"] == row
+    frame.loc[own, field] = change(frame.loc[own, field].astype(float))
+    return {"cpu": frame}
+
+
+def quantised(line: pd.Series, column: str, value: str) -> Papers:
+    table = PAPERS.quantisation.copy()
+    table.loc[line, column] = value
+    return dataclasses.replace(PAPERS, quantisation=table)
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+
+
+@pytest.mark.parametrize(("value", "text", "agree"), [
+    (5.963, "5.96", True), (5.9651, "5.96", False), (11.925, "12", True), (11.4, "12", False), (55.64, "55.6", True),
+])
+def test_a_value_agrees_with_what_it_rounds_to(value, text, agree):
+    assert arithmetic.agrees(value, text) is agree
+
+
+def test_a_decrease_of_time_stands_for_the_speed_ups_that_print_it():
+    low, high = arithmetic.speed_ups("59.06")
+    assert low < 1 / (1 - 0.5906) < high
+    assert [f"{100 * (1 - 1 / end):.3f}" for end in (low, high)] == ["59.055", "59.065"]
+
+
+def test_correct_answers_are_found_as_by_trying_all():
+    for accuracy in PAPERS.table_one["accuracy_pct"]:
+        for rows in (2751, 2761):
+            tried = [k for k in range(rows + 1) if f"{100 * k / rows:.2f}" == accuracy]
+            assert arithmetic.correct_answers(accuracy, rows) == (tried[0] if tried else None)
+
+
+@pytest.mark.parametrize(("net", "differing"), [(7, 161), (-7, 161), (0, 10), (3, 3), (64, 386)])
+def test_mcnemar_of_a_net_difference_is_that_of_the_counts(net, differing):
+    more, less = (differing + abs(net)) // 2, (differing - abs(net)) // 2
+    expected = mcnemar([[0, more], [less, 0]], exact=True).pvalue
+    assert arithmetic.mcnemar_p(net, differing) == pytest.approx(min(1, expected))
+
+
+def test_mcnemar_takes_the_next_possible_number_of_differing_answers():
+    assert arithmetic.mcnemar_p(7, 160) == arithmetic.mcnemar_p(7, 161)
+    assert arithmetic.mcnemar_p(7, 2) == pytest.approx(2 * 0.5**7)
+    assert arithmetic.mcnemar_p(0, 0) == 1
+
+
+@pytest.mark.parametrize("net", [4, 7, 17])
+def test_most_differing_is_the_last_number_below_the_level(net):
+    most = arithmetic.most_differing(net, 300)
+    below = [n for n in range(net, 301, 2) if arithmetic.mcnemar_p(net, n) < 0.05]
+    assert most == (max(below) if below else None)
+
+
+def test_half_precision_is_that_of_all_its_numbers():
+    grid = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(float)
+    grid = np.unique(grid[np.isfinite(grid) & (grid > 0)])
+    for value in (31.02443, 24.95313, 69.0, 15.92):
+        nearest = np.abs(grid - value).min()
+        assert arithmetic.on_half_grid(value, 0.5e-5) is bool(nearest <= 0.5e-5 + 1e-9)
+        place = np.searchsorted(grid, value, side="right")
+        assert 2 * arithmetic.half_step(value) == grid[place] - grid[place - 1]
+
+
+@pytest.mark.parametrize(("model", "config", "kind"), [
+    ("mBERT", BertConfig, BertForMaskedLM), ("XLM-R", XLMRobertaConfig, XLMRobertaForMaskedLM),
+])
+@pytest.mark.parametrize("small", [False, True])
+def test_parameters_are_those_of_the_library_s_model(model, config, kind, small):
+    change = {"hidden": 24, "layers": 3, "ffn": 40, "vocabulary": 90} if small else {}
+    shape = PAPERS.shapes.loc[model].to_dict() | change
+    with torch.device("meta"):
+        library = kind(config(
+            vocab_size=shape["vocabulary"], hidden_size=shape["hidden"], num_hidden_layers=shape["layers"],
+            intermediate_size=shape["ffn"], max_position_embeddings=shape["positions"], type_vocab_size=shape["types"]))
+    assert arithmetic.encoder_parameters(**shape)["total"] == sum(p.numel() for p in library.parameters())
+
+
+def test_counts_and_bounds_of_the_paper_s_shape():
+    """Closed forms by hand: 4 h² + 2 h f weights and 2 n h more products per layer; f of 3,072 neurons left."""
+    assert [paper1.exact_parameters(width) for width in (3072, 2304)] == [237_565_452, 223_400_460]
+    hidden = 768
+    for level, width in ((25, 2304), (50, 1536), (75, 768)):
+        found = paper1.bounds(level)
+        for length in (32, 128, 512):
+            work = [4 * hidden + 2 * ffn + 2 * length for ffn in (3072, width)]
+            assert found[str(length)] == pytest.approx(work[0] / work[1])
+        assert found["cap"] == 3072 / width
+    assert [round(paper1.bounds(level)["weights"], 6) for level in (25, 50, 75)] == [1.2, 1.5, 2.0]
+
+
+# ------------------------------------------------------------------------------------------------ paper 1
+
+
+def test_every_claim_says_something_in_every_column():
+    found = audit.claims(PAPERS, {"cpu": FRAME})
+    assert len(found) >= 25 and {claim.paper for claim in found} == {1, 2, 3}
+    assert len({claim.claim for claim in found}) == len(found)
+    for claim in found:
+        assert all(dataclasses.astuple(claim)), claim
+        assert "nan" not in f"{claim.arithmetic} {claim.measured} {claim.reason}", claim
+
+
+@pytest.mark.parametrize(("level", "column", "value"), [
+    (25, "params_million", "220"), (50, "params_reduction_pct", "13"), (75, "params_million", "194"),
+])
+def test_size_is_confirmed_by_the_exact_counts_alone(level, column, value):
+    assert verdict(f"Pruned by {level} %") is CONFIRMED
+    assert verdict(f"Pruned by {level} %", printed(f"pruning-{level}-after", column, value)) is CONTRADICTED
+
+
+@pytest.mark.parametrize("row", SMALLER)
+def test_each_speed_up_is_beyond_its_bound_as_printed_and_within_it_if_smaller(row):
+    name, best = PAPERS.table_one.loc[row, ["optimization", "speedup_x"]]
+    assert verdict(f"{name} is {best}×") is CONTRADICTED
+    assert verdict(f"{name} is 1.15×", printed(row, "speedup_x", "1.15")) is NOT_TESTABLE
+
+
+def test_a_speed_up_beyond_our_own_bound_takes_the_bound_s_word_away():
+    text = "75% pruning is 2.25×"
+    assert verdict(text, studies={"cpu": FRAME}) is CONTRADICTED
+    twice = measured("pruning-75", "speed_up.median", lambda speed: 2 * speed)
+    assert verdict(text, studies=twice) is NOT_TESTABLE
+
+
+def timed(row: str, *speed_ups: float) -> pd.DataFrame:
+    return pd.DataFrame([{
+        "row": row, "precision": "fp32", "sequence_length": 32, "batch_size": 2**place, "speed_up": speed_up,
+        "low": speed_up - 0.4, "high": speed_up + 0.5, "bound": 2.0, "machine": "Invented GPU",
+    } for place, speed_up in enumerate(speed_ups)])
+
+
+def test_timings_of_the_paper_s_shape_decide_before_bound_and_small_encoder():
+    text = "75% pruning is 2.25×"
+    slow = one(text, studies={"cpu": FRAME}, cost=timed("pruning-75", 1.1, 1.9))
+    assert slow.verdict is CONTRADICTED and "1.90× at best (quartiles 1.50× to 2.40×; fp32, 32 tokens, b" in slow.reason
+    assert "1.10× to 1.90×: 32 tokens, batches of 1 to 2, fp32, Invented GPU" in slow.measured
+    assert verdict(text, cost=timed("pruning-75", 1.1, 2.3)) is CONFIRMED
+    assert verdict(text, cost=timed("pruning-75", 2.4, 2.5)) is CONTRADICTED
+    # A distilled model has the shape of the pruned one, and another level has not.
+    assert verdict("75% pruning + knowledge distillation is 2.25×", cost=timed("pruning-75", 2.2, 2.3)) is CONFIRMED
+    assert "Invented GPU" not in one(text, cost=timed("pruning-50", 2.2, 2.3)).measured
+
+
+def test_the_headline_contradicts_its_own_row():
+    assert verdict("The largest speed-up") is INCONSISTENT
+    other = printed("pruning-25-after", "inference_time_decrease_pct", "60.94")
+    assert verdict("The largest speed-up", other) is CONFIRMED
+
+
+def test_the_other_rows_agree_with_themselves():
+    assert verdict("In the other rows") is CONFIRMED
+    assert verdict("In the other rows", printed("pruning-50", "speedup_x", "1.66")) is INCONSISTENT
+
+
+@pytest.mark.parametrize(("level", "expected"), [(25, CONTRADICTED), (50, CONTRADICTED), (75, CONFIRMED)])
+def test_distillation_does_not_change_the_time_of_a_shape(level, expected):
+    text = f"the speed-up at {level} %"
+    assert verdict(text) is verdict(text, studies={"cpu": FRAME}) is expected
+    assert verdict(text, printed(f"pruning-{level}-after", "params_million", "150")) is NOT_TESTABLE
+    other = CONTRADICTED if expected is CONFIRMED else CONFIRMED
+    speed = "2.5" if expected is CONFIRMED else PAPERS.table_one.loc[f"pruning-{level}", "speedup_x"]
+    assert verdict(text, printed(f"pruning-{level}-after", "speedup_x", speed)) is other
+
+
+def test_runs_that_distillation_did_speed_up_would_confirm_it():
+    faster = measured("pruning-25-after", "speed_up.median", lambda speed: 1.7 * speed)
+    assert verdict("the speed-up at 25 %", studies=faster) is CONFIRMED
+    slower = measured("pruning-25-after", "speed_up.median", lambda speed: 0.6 * speed)
+    assert verdict("the speed-up at 25 %", studies=slower) is CONTRADICTED
+
+
+def test_order_of_speed_is_that_of_the_work():
+    text = "With distillation, the"
+    assert verdict(text) is verdict(text, studies={"cpu": FRAME}) is CONTRADICTED
+    assert verdict(text, printed("pruning-25-after", "speedup_x", "1.19")) is CONFIRMED
+    assert verdict(text, studies=measured("pruning-25-after", "speed_up.median", lambda speed: 3 * speed)) is CONFIRMED
+    assert verdict(text, cost=pd.concat([timed("pruning-25", 2.0), timed("pruning-75", 1.9)])) is CONFIRMED
+    assert verdict(text, cost=pd.concat([timed("pruning-25", 1.2), timed("pruning-75", 1.9)])) is CONTRADICTED
+
+
+def test_the_best_configuration_has_no_better_one_of_its_shape():
+    assert verdict("is the best configuration") is CONTRADICTED
+    assert verdict("is the best configuration", printed("pruning-25-after", "accuracy_pct", "92.40")) is NOT_TESTABLE
+    better = measured("pruning-25-after", "accuracy.clean.value", lambda accuracy: accuracy + 0.1)
+    assert verdict("is the best configuration", studies=better) is NOT_TESTABLE
+    worse = measured("pruning-25-after", "accuracy.clean.value", lambda accuracy: accuracy - 0.1)
+    assert verdict("is the best configuration", studies=worse) is CONTRADICTED
+
+
+def compared(row: str, verdict: str) -> pd.DataFrame:
+    return pd.DataFrame({"difference": -0.001, "low": -0.004, "high": 0.002, "verdict": verdict}, index=[row])
+
+
+@pytest.mark.parametrize(("row", "text"), [
+    ("pruning-25-after", "25% pruning + knowledge distillation keeps"), ("pruning-25", "25% pruning keeps"),
+    ("pruning-50", "50% pruning keeps"),
+])
+def test_accuracy_is_kept_if_non_inferiority_is_shown(row, text):
+    assert verdict(text) is verdict(text, comparison=compared(row, "open")) is NOT_TESTABLE
+    assert verdict(text, comparison=compared(row, "shown")) is CONFIRMED
+    assert verdict(text, comparison=compared(row, "worse")) is CONTRADICTED
+    assert verdict(text, comparison=compared("pruning-75", "shown")) is NOT_TESTABLE
+    assert verdict(text, printed(row, "accuracy_pct", "89.93"), comparison=compared(row, "shown")) is CONTRADICTED
+    assert "-0.40 to +0.20" in one(text, comparison=compared(row, "open")).measured
+
+
+@pytest.mark.parametrize(("row", "text"), [
+    ("pruning-75", "75% pruning: a drop"), ("pruning-75-after", "75% pruning + knowledge distillation: a 2 %")])
+def test_a_drop_is_confirmed_beyond_chance_and_as_stated(row, text):
+    assert verdict(text) is verdict(text, studies={"cpu": FRAME}) is CONFIRMED
+    many = measured(row, "mcnemar.only_run_right", lambda count: count + 1500)
+    assert verdict(text, studies=many) is NOT_TESTABLE  # where so many answers differ, so does chance
+    assert verdict("75% pruning: a drop", printed("pruning-75", "accuracy_pct", "92.36")) is NOT_TESTABLE
+    assert verdict("distillation: a 3 %", said(1, "drop_75_distilled_pct", "3")) is INCONSISTENT
+
+
+def test_distillation_makes_more_accurate_if_table_or_runs_say_so():
+    text = "makes the pruned model more accurate"
+    assert verdict(text) is NOT_TESTABLE
+    assert "-3 at 25 %" in one(text).arithmetic and "+12 at 75 %" in one(text).arithmetic
+    assert verdict(text, printed("pruning-50-after", "accuracy_pct", "85.00")) is CONTRADICTED
+    for shift, expected in ((0.1, CONFIRMED), (-0.1, CONTRADICTED)):
+        frame = FRAME.copy()
+        frame.loc[frame["row"].str.endswith("-after"), "accuracy.clean.value"] += shift
+        assert verdict(text, studies={"cpu": frame}) is expected
+
+
+def test_the_test_set_is_the_one_that_the_accuracies_fit():
+    assert verdict("The test set") is INCONSISTENT
+    assert "all fit 2,761" in one("The test set").arithmetic and "5 are a whole" in one("The test set").arithmetic
+    assert verdict("The test set", said(1, "test_rows", "2761")) is CONFIRMED
+    assert verdict("The test set", printed("pruning-25", "accuracy_pct", "92.31")) is INCONSISTENT
+
+
+def test_carbon_of_use_follows_time():
+    text = "The CO₂ is that of running the model"
+    assert verdict(text) is verdict(text, studies={"cpu": FRAME}) is INCONSISTENT
+    table = PAPERS.table_one.copy()
+    share = 1 - table["inference_time_decrease_pct"].astype(float).fillna(0) / 100
+    table["estimated_carbon_kg_co2eq"] = (0.006 * share).map("{:.6f}".format)
+    assert verdict(text, dataclasses.replace(PAPERS, table_one=table)) is CONFIRMED
+    field = "inference_energy.co2e_kg_per_1000_documents"
+    assert verdict(text, studies=measured("pruning-75", field, lambda energy: 5 * energy)) is NOT_TESTABLE
+
+
+def test_carbon_at_equal_shape_and_time_is_equal():
+    text = "of the same shape differ in CO₂"
+    assert verdict(text) is INCONSISTENT
+    assert "+27 % at 25 %, +24 % at 50 %, +179 % at 75 %" in one(text).arithmetic
+    assert verdict(text, printed("pruning-75-after", "estimated_carbon_kg_co2eq", "0.001335")) is NOT_TESTABLE
+
+
+def test_what_carbon_counts_is_said_once():
+    assert verdict("The CO₂ is that of training") is INCONSISTENT
+    same = said(1, "carbon_in_introduction", "running the model")
+    assert verdict("The CO₂ is that of running the model.", same) is CONFIRMED
+
+
+def test_mixed_precision_has_no_row():
+    assert verdict("Mixed precision was") is NOT_TESTABLE
+    assert verdict("Mixed precision was", printed("pruning-50", "optimization", "Mixed precision")) is CONFIRMED
+
+
+def test_the_first_study_with_the_rows_is_the_one_that_counts():
+    gpu = FRAME[FRAME["row"].isin(["baseline", "pruning-75"])].assign(**{"hardware.gpu": "Invented GPU"})
+    given = {"gpu": gpu, "cpu": FRAME}
+    assert "study gpu, Invented GPU, 3 seeds" in one("75% pruning is", studies=given).measured
+    assert "study cpu, Invented CPU, 3 seeds" in one("50% pruning is", studies=given).measured
+    assert "study cpu" in one("75% pruning is", studies={"gpu": gpu.iloc[:0], "cpu": FRAME}).measured
+    assert one("75% pruning is").measured == "not run yet"
+
+
+# ------------------------------------------------------------------------------------------------ paper 2
+
+
+def test_compression_is_that_of_the_shapes():
+    sizes = paper2.steps(PAPERS, "XLM-R")["total"] / 1e6
+    assert sizes.round(2).tolist() == [278.30, 235.77, 226.32, 88.54, 22.81]
+    assert verdict("up to 92 % smaller") is CONFIRMED
+    assert verdict("up to 92 % smaller", said(2, "layers", "12")) is CONTRADICTED
+    assert verdict("up to 95 % smaller", said(2, "compression_pct", "95")) is CONTRADICTED
+
+
+def test_each_step_contributes():
+    assert verdict("all contribute") is CONFIRMED
+    assert verdict("all contribute", said(2, "ffn", "3072")) is CONTRADICTED
+
+
+def f1(language: str, size: str, value: float) -> Papers:
+    table = PAPERS.vocabulary.copy()
+    table.loc[(table["language"] == language) & (table["vocabulary_size"] == size), "f1"] = value
+    return dataclasses.replace(PAPERS, vocabulary=table)
+
+
+def test_a_vocabulary_is_harmless_within_the_noise_and_too_small_beyond_it():
+    assert verdict("40,000 tokens is harmless") is CONFIRMED
+    assert verdict("40,000 tokens is harmless", f1("Swahili", "40000", 0.76)) is CONTRADICTED
+    assert verdict("5,000 tokens is too small") is CONFIRMED
+    assert verdict("5,000 tokens is too small", f1("Maltese", "5000", 0.71)) is NOT_TESTABLE
+
+
+def topic_f1(model: str, width: int, value: float) -> Papers:
+    table = PAPERS.adapters.copy()
+    own = (table["base_model"] == model) & (table["variant"] == f"hidden {width}") & (table["reduction_factor"] == 16)
+    table.loc[own, "topic_classification_f1"] = value
+    return dataclasses.replace(PAPERS, adapters=table)
+
+
+def test_losses_are_held_to_the_stated_ranges():
+    assert verdict("hidden width 564") is CONFIRMED
+    assert verdict("hidden width 564", topic_f1("mBERT", 564, 70.0)) is NOT_TESTABLE
+    assert verdict("hidden width 456") is NOT_TESTABLE
+    assert verdict("hidden width 456", topic_f1("XLM-R", 456, 80.0)) is CONFIRMED
+    assert verdict("costs at most 10 %") is CONTRADICTED
+    assert verdict("costs at most 25 %", said(2, "drop_high_pct", "25")) is CONFIRMED
+
+
+def loss(language: str, value: float) -> Papers:
+    table = PAPERS.languages.copy()
+    table.loc[language, "drop_pct"] = value
+    return dataclasses.replace(PAPERS, languages=table)
+
+
+def test_quoted_losses_by_language():
+    assert verdict("The highest compression") is CONFIRMED
+    assert verdict("The highest compression", loss("Maltese", 40.0)) is INCONSISTENT
+    assert verdict("The more text") is CONFIRMED
+    assert verdict("The more text", loss("Slovak", 6.0)) is CONTRADICTED
+
+
+# ------------------------------------------------------------------------------------------------ paper 3
+
+
+def line(table: str, variant: str) -> int:
+    printed = PAPERS.quantisation
+    return printed.index[(printed["table"] == table) & (printed["variant"] == variant)][0]
+
+
+def test_one_printed_change_does_not_follow_and_the_others_do():
+    assert paper3.misprints(PAPERS, paper3.numbers(PAPERS)) == [
+        "table 7, GPT2-XL 8b, perplexity: -0.051 % printed, +0.063 % computed"]
+    assert verdict("printed changes follow") is INCONSISTENT
+    assert verdict("printed changes follow", quantised(line("7", "8b"), "perplexity_change_pct", "0.063")) is CONFIRMED
+
+
+def test_means_are_those_of_the_tables():
+    assert verdict("average changes") is CONFIRMED
+    assert verdict("average changes", quantised(line("1", "Base8b"), "energy_change_pct", "-50.000")) is INCONSISTENT
+
+
+def test_savings_and_conditions_depend_on_the_precision_of_the_baselines():
+    assert verdict("4-bit quantisation saves") is verdict("8-bit quantisation saves") is NOT_TESTABLE
+    assert verdict("under the same conditions") is CONTRADICTED
+    assert "72 of 72" in one("under the same conditions").arithmetic
+    assert "0 of 42 others" in one("under the same conditions").arithmetic
+    same = quantised(line("1", "AH90"), "perplexity", "49.59375")
+    assert verdict("4-bit quantisation saves", same) is verdict("8-bit quantisation saves", same) is CONFIRMED
+    assert verdict("under the same conditions", same) is NOT_TESTABLE
+    dear = PAPERS.quantisation.copy()
+    dear.loc[dear["variant"] == "4b", "energy_kwh"] = "0.2"
+    assert verdict("4-bit quantisation saves", dataclasses.replace(PAPERS, quantisation=dear)) is INCONSISTENT
+
+
+def test_power_is_energy_over_time():
+    """0.020780 kWh in 191 s are 391.7 W."""
+    assert paper3.numbers(PAPERS)["power"].iloc[0] == pytest.approx(0.02078 * 1000 * 3600 / 191)
+    assert "GPT2 395 W to 57 W" in one("8-bit quantisation saves").arithmetic
+
+
+def test_a_change_of_perplexity_has_to_exceed_rounding():
+    assert verdict("the perplexity of GPT2-L") is NOT_TESTABLE
+    assert verdict("the perplexity of GPT2-L", quantised(line("4", "Base8b"), "perplexity", "25.5")) is CONFIRMED
+
+
+def test_heads_save_energy_if_the_tables_say_so():
+    assert verdict("attention heads") is CONFIRMED
+    assert verdict("attention heads", quantised(line("7", "AH90"), "energy_kwh", "0.2")) is INCONSISTENT
+
+
+def test_the_equation_gives_the_baseline_one_and_is_read_as_ratios():
+    changes = pd.DataFrame({"perplexity.change": [0, 300], "runtime_s.change": [0, -50], "energy_kwh.change": [0, 0]})
+    assert paper3.scores(changes, 1.5).tolist() == pytest.approx([1, 4**1.5 * 0.75])
+    assert verdict("Score = P^1.5") is NOT_TESTABLE
+    assert "1 of 43 variants have no score" in one("Score = P^1.5").arithmetic
+    # GPT2-L in 8 bits is the one whose perplexity fell
+    worse = quantised([line("4", "Base8b"), line("5", "Base8b"), line("6", "Base8b")], "perplexity", "40.0")
+    assert "0 of 43 variants have no score" in one("Score = P^1.5", worse).arithmetic
+
+
+# ------------------------------------------------------------------------------------------------ file and pages
+
+
+def test_an_unknown_statement_is_named():
+    with pytest.raises(LaghuError, match="no 'rows' of paper 1; it has test_rows"):
+        PAPERS.said(1, "rows")
+
+
+def test_the_committed_file_is_what_the_code_writes():
+    assert audit.file().read_text(encoding="utf-8") == audit.frame(audit.published()).to_csv(
+        index=False, lineterminator="\n"), "run python -m laghu.report.claims"
+
+
+def cost_record(speed_up: float) -> CostRecord:
+    cell = {"row": "pruning-75", "pruning_level": 0.75, "sequence_length": 32, "outcome": "measured", "parameters": 10,
+            "weight_bytes": 40, "flops_per_token": 7, "flop_bound": 2.0}
+    timed = {"batch_size": 8, "speed_up": {"median": speed_up, "low": speed_up - 0.1, "high": speed_up + 0.1}}
+    lost = {"batch_size": 256, "outcome": "out of memory"}
+    when = "2026-11-20T12:00:00Z"
+    return CostRecord.model_validate({
+        "study": "cpu", "precision": "fp32", "engine": "invented", "cells": [cell | timed, cell | lost], "settings": {},
+        "grid_g_per_kwh": 700.0, "hardware": {"gpu": "Invented GPU"}, "versions": {}, "commit": "0", "run_key": "0",
+        "started": when, "finished": when,
+    })
+
+
+def test_published_claims_are_held_to_the_records_that_are_there(home):
+    shutil.copytree(REPOSITORY / "book" / "data", home / "book" / "data")
+    text = "75% pruning is 2.25×"
+    without = {claim.claim: claim for claim in audit.published()}
+    assert without["75% pruning is 2.25× as fast as the baseline."].measured == "not run yet"
+    for record in fake_study():
+        record.save()
+    cost_record(2.25).save()
+    written = pd.read_csv(audit.write())
+    assert list(written) == ["paper", "claim", "where", "arithmetic", "measured", "verdict", "reason"]
+    lines = written.set_index("claim")
+    speed = lines.loc[f"{text} as fast as the baseline."]
+    assert speed["verdict"] == "confirmed" and "Invented GPU" in speed["measured"]
+    kept = lines[lines.index.str.startswith("25% pruning keeps")].iloc[0]
+    assert "95 % interval" in kept["measured"] and "study cpu, Invented CPU" in kept["measured"]
+
+
+EXAMPLES = tuple(
+    Claim(paper, f"Claim {number} of <100 %", "Table I", "1 + 1 = 2", "not run yet", verdict, "Because.")
+    for number, (paper, verdict) in enumerate([(1, CONFIRMED), (1, CONTRADICTED), (2, CONTRADICTED)])
+)
+
+
+def test_counts_are_by_verdict_and_paper():
+    texts = ("all", "1/all", "contradicted", "2/contradicted", "inconsistent in itself", "3/all")
+    assert [claims_ext.count(text, EXAMPLES) for text in texts] == [3, 2, 2, 1, 0, 0]
+    for wrong in ("refuted", "4/all", "1/", "/1"):
+        with pytest.raises(LaghuError, match="no count of claims"):
+            claims_ext.count(wrong, EXAMPLES)
+
+
+def test_pages_show_counts_and_tables_and_warn_of_what_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims_ext, "published", lambda: EXAMPLES)
+    monkeypatch.setattr(audit, "file", lambda: tmp_path / "claims.csv")
+    (tmp_path / "claims.csv").write_text("paper\n1\n", encoding="utf-8")
+    (tmp_path / "index.md").write_text(
+        "# Page\n\nThere are {claim-count}`contradicted` of {claim-count}`all`; {claim-count}`refuted`.\n\n"
+        "```{claims-table} 1\n```\n\n```{claims-table} 9\n```\n", encoding="utf-8")
+    warnings = io.StringIO()
+    with patch_docutils(), docutils_namespace():
+        Sphinx(tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
+               confoverrides={"extensions": ["myst_parser", "laghu.report.claims_ext"], "html_theme": "basic"}).build()
+    page = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    assert "There are 2 of 3; " in page
+    assert page.count("<tr") == 3 and "Claim 1 of &lt;100\N{NO-BREAK SPACE}%" in page and "Claim 2" not in page
+    assert "claims.csv" in page and "laghu-contradicted" in page
+    assert [text in warnings.getvalue() for text in ("'refuted' is no count", "no paper '9'")] == [True, True]
+    assert warnings.getvalue().count("WARNING") == 2
