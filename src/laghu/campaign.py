@@ -45,21 +45,20 @@ def train(studies: list[Study], jobs: int) -> None:
     waiting = [spec for study in studies for spec in study.runs if spec.technique != "classical"]
     failed: list[str] = []
     done, total = 0, len(waiting)
-    with _shared_cores(jobs):
+    with _shared_cores(jobs), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for wave in waves(waiting):
-            with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-                started = {pool.submit(_train, spec): spec for spec in wave}
-                for future in as_completed(started):
-                    spec, done = started[future], done + 1
-                    try:
-                        note = f"development accuracy {future.result():.1%}"
-                    except BrokenProcessPool as error:
-                        raise LaghuError("a training process was killed, by lack of memory perhaps; call again, with "
-                                         "fewer --jobs if so") from error
-                    except Exception as error:  # whatever it is, the other trainings go on
-                        failed.append(f"{spec.study}/{spec.run}: {error}")
-                        note = f"failed: {error}"
-                    print(f"[train {done}/{total}] {spec.study}/{spec.run}: {note}", flush=True)
+            started = {pool.submit(_train, spec): spec for spec in wave}
+            for future in as_completed(started):
+                spec, done = started[future], done + 1
+                try:
+                    note = f"development accuracy {future.result():.1%}"
+                except BrokenProcessPool as error:
+                    raise LaghuError("a training process was killed, by lack of memory perhaps; call again, with fewer "
+                                     "--jobs if so") from error
+                except Exception as error:  # whatever it is, the other trainings go on
+                    failed.append(f"{spec.study}/{spec.run}: {error}")
+                    note = f"failed: {error}"
+                print(f"[train {done}/{total}] {spec.study}/{spec.run}: {note}", flush=True)
     if failed:
         raise LaghuError(f"{len(failed)} of {total} trainings failed: " + "; ".join(failed))
 
