@@ -7,7 +7,7 @@ import subprocess
 import nbformat
 import pytest
 
-from laghu import freshness, paths, records
+from laghu import cost, cost_runner, freshness, paths, records
 from laghu.report.book import PUBLISHED
 from laghu.spec import Study
 
@@ -30,6 +30,20 @@ def test_every_run_is_there_as_the_study_lists_it_and_none_is_stale(study):
 
 
 @pytest.mark.parametrize("study", STUDIES)
+def test_costs_and_pretraining_are_there_where_the_study_has_them_and_current(study):
+    loaded = Study.load(study)
+    reasons = {
+        each.precision: cost.why_stale(records.CostRecord.load(records.cost_file(study, each.precision)), each)
+        for each in (cost_runner.runs(loaded) if loaded.cost else [])
+    }
+    assert {precision: reason for precision, reason in reasons.items() if reason} == {}
+    pretraining = records.PretrainingRecord.load(records.pretraining_file(study))
+    assert pretraining.settings["pretraining"] == loaded.runs[0].pretraining.model_dump()
+    assert re.fullmatch(r"[0-9a-f]{40}", pretraining.commit)
+    assert not pretraining.resumed_at_step
+
+
+@pytest.mark.parametrize("study", STUDIES)
 def test_no_published_training_was_interrupted(study):
     """The cost of a resumed training is only known in part."""
     stages = [stage for record in records.load_study(study) for stage in record.stages]
@@ -44,8 +58,7 @@ def test_records_come_from_a_clean_commit(study):
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_pages_hold_no_error_and_nothing_of_a_machine(study):
-    for record in records.load_study(study):
-        page = paths.results(study) / f"{record.run}.ipynb"
+    for page in sorted(paths.results(study).rglob("*.ipynb")):
         notebook = nbformat.read(str(page), as_version=4)
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"], page.name
@@ -53,7 +66,7 @@ def test_pages_hold_no_error_and_nothing_of_a_machine(study):
             [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs]
         )
         assert not OF_A_MACHINE.search(texts), page.name
-        assert not OF_A_MACHINE.search(page.with_suffix(".json").read_text(encoding="utf-8")), record.run
+        assert not OF_A_MACHINE.search(page.with_suffix(".json").read_text(encoding="utf-8")), page.stem
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -71,8 +71,11 @@ def table(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Fail if a run of the study has no record or a stale one, or if its notebook is missing or ends in an error."""
-    from laghu import freshness
+    """Fail if a run of the study has no record or a stale one, or if its notebook is missing or ends in an error.
+
+    The cost track, if the study has one, counts like its runs.
+    """
+    from laghu import cost, cost_runner, freshness
     from laghu.report.book import refuse_errors
 
     loaded = Study.load(arguments.study)
@@ -83,6 +86,11 @@ def check(arguments: argparse.Namespace) -> None:
         if reason := freshness.why_stale(record, spec, record.data_sha256):
             stale.append(f"{spec.run}: {reason}")
         refuse_errors(folder / f"{spec.run}.ipynb")
+    for each in cost_runner.runs(loaded) if loaded.cost else []:
+        file = records.cost_file(loaded.name, each.precision)
+        if reason := cost.why_stale(records.CostRecord.load(file), each):
+            stale.append(f"cost in {each.precision}: {reason}")
+        refuse_errors(file.with_suffix(".ipynb"))
     if stale:
         raise LaghuError(f"study {loaded.name!r} is stale: " + "; ".join(stale))
     print(f"study {loaded.name!r}: every record is what its code and parameters would give")
