@@ -83,7 +83,7 @@ def fake_record(spec: RunSpec) -> RunRecord:
         "hardware": {"cpu": "Invented CPU", "logical_cores": 2, "threads": 2, "ram_gib": 7.8, "gpu": None,
                      "gpu_memory_gib": None, "platform": "Linux x86_64"},
         "versions": {"torch": "0.0.0", "transformers": "0.0.0"},
-        "commit": "0123456789abcdef0123456789abcdef01234567", "data_sha256": "ab" * 32,
+        "commit": "0123456789abcdef0123456789abcdef01234567", "data_sha256": ("cd" if classical else "ab") * 32,
         "run_key": f"{rng.getrandbits(256):064x}",
         "settings": spec.model_dump(), "started": started, "finished": started + timedelta(seconds=seconds + 20),
         "predictions": [rng.randrange(12) for _ in range(2761)],

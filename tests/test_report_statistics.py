@@ -191,6 +191,6 @@ def test_what_cannot_be_compared_is_refused():
         compare(STUDY, "cleen")
     with pytest.raises(LaghuError, match=r"margin 0 is not a fraction above 0; half a percentage point is 0.005"):
         compare(STUDY, "clean", margin=0)
-    other = run("pruning-50-seed1").model_copy(update={"data_sha256": "cd" * 32})
+    other = run("pruning-50-seed1").model_copy(update={"corpus": "mahanews-clean"})
     with pytest.raises(LaghuError, match="pruning-50-seed1 and baseline-seed1 are not on the same test rows"):
         compare([run("baseline-seed1"), other], "clean")

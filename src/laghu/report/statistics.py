@@ -114,7 +114,8 @@ def _mask(records: Sequence[RunRecord], view: str) -> np.ndarray:
     """The view's test rows, (rows,) bool; the same for all records."""
     first = records[0]
     for record in records:
-        if (record.data_sha256, record.row_views) != (first.data_sha256, first.row_views):
+        # Not data_sha256, which also covers the text that an encoder was pretrained on.
+        if (record.corpus, record.row_views) != (first.corpus, first.row_views):
             raise LaghuError(f"{record.run} and {first.run} are not on the same test rows; run the study again")
     if view not in first.views:
         raise LaghuError(f"no view {view!r} of the test rows; there are {', '.join(first.views)}")
