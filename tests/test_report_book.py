@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from laghu.errors import LaghuError
 from laghu.report import book
 from laghu.report.rows import Row, row_of
+from laghu.spec import Study
 
 REPOSITORY = Path(__file__).parents[1]
 PYTHON = {
@@ -71,11 +72,15 @@ def test_a_notebook_that_ends_in_an_error_is_refused(root):
     book.refuse_errors(write(root, "cpu", "baseline-seed1", new_output("stream", text="Error: not one")))
 
 
-def test_the_committed_contents_name_runs_by_their_names():
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_committed_contents_name_the_runs_of_the_first_seed_and_the_costs(name):
     toc = yaml.safe_load((REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
-    named = [page.split("/")[-1].removesuffix(".ipynb") for page in book.pages(toc) if page.endswith(".ipynb")]
-    every = sorted(fake_study(seeds=(1,)), key=lambda record: Row.parse(row_of(record.run)).order)
-    assert named == [record.run for record in every]
+    named = [page.removeprefix(f"results/{name}/").removesuffix(".ipynb") for page in book.pages(toc)
+             if page.startswith(f"results/{name}/")]
+    study = Study.load(name)
+    first = [spec.run for spec in study.runs if spec.seed == study.runs[0].seed]
+    every = sorted(first, key=lambda run: Row.parse(row_of(run)).order)
+    assert named == [*every, *(f"cost/{precision}" for precision in study.cost.precisions)]
 
 
 def test_builds_a_small_book_and_fails_on_a_number_that_does_not_exist(root, capsys):

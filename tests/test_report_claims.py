@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import REPOSITORY
+from checkout import REPOSITORY
 from fake_records import fake_study
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
