@@ -223,6 +223,9 @@ def _trade_off(
     low, high = min([*x, *guides]), max([*x, *guides])
     axes.set_xlim(low - 0.12 * (high - low), high + 0.14 * (high - low))
     dashed = _classical_line(axes, table, labels, obstacles)
+    if len(guides):  # room for their labels above all that is drawn
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + 0.12 * (top - bottom))
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
                        obstacles)
     caption = (
