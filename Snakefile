@@ -1,4 +1,4 @@
-# A study as a graph of notebooks: backbone -> baseline of each seed -> everything else of that seed -> book.
+# A study as a graph of notebooks: backbone -> baseline of each seed -> everything else of that seed.
 #
 # What is out of date is decided by keys (laghu.freshness), not by file times: a run's stamp stands exactly while its
 # record and notebook are what its template, parameters, code and data would give. Snakemake brings the order, the

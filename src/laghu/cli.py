@@ -108,12 +108,12 @@ def book(arguments: argparse.Namespace) -> None:
 
 def _draw_headline(name: str) -> None:
     """Keep the study's first figure beside its records, for the README."""
-    from laghu.report import figures, tables
+    from laghu.report import figures, style, tables
 
     results = tables.study(name)
     if results["speed_up.median"].notna().any():
         drawing = figures.FIGURES["accuracy-speed"](results)
-        drawing.figure.savefig(paths.results(name) / "accuracy-speed-up.svg", metadata={"Date": None})
+        style.save(drawing.figure, paths.results(name) / "accuracy-speed-up.svg")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import laghu
-from laghu import audit, paths, records
+from laghu import audit, paths
 from laghu.errors import LaghuError
 from laghu.report import formats, sphinx_ext
 from laghu.report.rows import Row, in_order, row_of
@@ -75,7 +75,7 @@ def kinds_table(study: str) -> pd.DataFrame:
     Raises:
         LaghuError: the study was not tested on the headlines that the audit is of.
     """
-    by_run = audit.accuracy_by_kind(records.load_study(study), number("headlines.test.marks"))
+    by_run = audit.accuracy_by_kind(sphinx_ext.listed(study), number("headlines.test.marks"))
     by_row = by_run.groupby([row_of(run) for run in by_run.index]).mean()
     return by_row.loc[in_order(list(by_row.index))]
 

@@ -1,6 +1,7 @@
 """Tables and a figure of what the paper's encoder costs, from cost records (`laghu.cost`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def machine(costs: Sequence[CostRecord]) -> str:
     """
     if not costs:
         raise LaghuError("there are 0 cost records; run `laghu cost` first")
-    names = sorted({_machine(cost) for cost in costs})
+    names = sorted({processor(cost.hardware) for cost in costs})
     if len(names) > 1:
         raise LaghuError(f"cost records of {len(names)} machines ({'; '.join(names)}); give those of one")
     return names[0]
@@ -246,11 +247,12 @@ def _of(costs: Sequence[CostRecord], precision: str) -> CostRecord:
     raise LaghuError(f"no cost record in {precision}; there are {', '.join(cost.precision for cost in costs)}")
 
 
-def _machine(cost: CostRecord) -> str:
-    if gpu := cost.hardware.get("gpu"):
+def processor(hardware: Mapping[str, Any]) -> str:
+    """What of a machine a record's times depend on: its GPU, or the CPU and the threads on it."""
+    if gpu := hardware.get("gpu"):
         return gpu
-    threads = cost.hardware["threads"]
-    return f"{cost.hardware['cpu']}, {threads} thread{'s' if threads > 1 else ''}"
+    threads = hardware["threads"]
+    return f"{hardware['cpu']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _encoder(cost: CostRecord) -> str:

@@ -115,7 +115,7 @@ class PretrainingRole(SphinxRole):
         values = record.model_dump(exclude={"loss"}) | {"final_loss": record.loss[-1].loss if record.loss else None}
         if field not in values:
             raise LaghuError(f"no field {field!r} in the record of a pretraining; there are {', '.join(values)}")
-        machine = record.hardware.get("gpu") or f"{record.hardware['cpu']}, {record.hardware['threads']} threads"
+        machine = cost.processor(record.hardware)
         about = f"backbone of {record.study}: commit {formats.short(record.commit)}, {machine}"
         text = formats.show(field, values[field])
         return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
