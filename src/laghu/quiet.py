@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import perf_counter
 
 from transformers import TrainerCallback
 
@@ -91,14 +92,20 @@ class QuietCallback(TrainerCallback):
 
     Of several local processes only the first takes the lock, and the others wait for it in their next collective
     operation: if each took one, a measuring process could let one in and keep the other out, for ever.
+
+    Attributes:
+        waited: seconds spent waiting for measuring processes so far.
     """
 
     def __init__(self) -> None:
         self._step = ExitStack()
+        self.waited = 0.0
 
     def on_step_begin(self, args, state, control, **kwargs) -> None:
         if state.is_local_process_zero:
+            asked = perf_counter()
             self._step.enter_context(working())
+            self.waited += perf_counter() - asked
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.close()

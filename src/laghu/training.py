@@ -29,7 +29,7 @@ Objective = Callable[[Tensor, dict[str, Tensor]], Tensor]
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What one training took. Energy in kWh, CO2e in kg, time in seconds.
+    """What one training took. Energy in kWh, CO2e in kg, time in seconds without the pauses for timings (`laghu.quiet`).
 
     `resumed_at_step` above 0 means that the training was interrupted: seconds and energy then cover only what came
     after that step.
@@ -142,7 +142,7 @@ def train(trainer: Trainer, country: str) -> TrainingReport:
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return TrainingReport(
         steps=trainer.state.global_step,
-        seconds=energy.seconds,
+        seconds=energy.seconds - quiet.waited,
         resumed_at_step=_step(last) if last else 0,
         energy_kwh=energy.kwh,
         co2e_kg=energy.co2e_kg,
