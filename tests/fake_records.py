@@ -10,7 +10,8 @@ from laghu.spec import RunSpec
 
 _FFN = "pruning_level"
 ROWS = (
-    [{"technique": "classical"}, {"technique": "baseline"}, {"technique": "continued"}]
+    [{"technique": "classical"}, {"technique": "baseline"}, {"technique": "continued"},
+     {"technique": "ensemble_distillation"}]
     + [{"technique": "pruning", _FFN: level} for level in (0.25, 0.5, 0.75)]
     + [{"technique": "pruning_distillation", _FFN: level, "distillation": how}
        for how in ("joint", "after") for level in (0.25, 0.5, 0.75)]
@@ -55,6 +56,7 @@ def fake_record(spec: RunSpec) -> RunRecord:
         "study": spec.study, "run": spec.run, "technique": spec.technique, "pruning_level": spec.pruning_level,
         "distilled": spec.distilled, "distillation": spec.distillation, "precision": spec.precision, "seed": spec.seed,
         "corpus": spec.corpus, "synthetic": True,
+        "weight_bytes": none_if_classical and 4_000_000,
         "parameters": {"total": 1_480_332} if classical else
         {"total": embeddings + encoder + 68_876, "embeddings": embeddings, "encoder": encoder},
         "flops_per_token": none_if_classical and flops, "intermediate_size": none_if_classical and ffn,
@@ -77,7 +79,7 @@ def fake_record(spec: RunSpec) -> RunRecord:
         "energy_source": {"cpu": "estimated", "gpu": "absent", "ram": "estimated"}, "grid_g_per_kwh": 713.4,
         "inference_energy": None if classical else
         {"kwh_per_1000_documents": 45 * 1000 / per_second / 3.6e6,
-         "co2e_kg_per_1000_documents": 0.7134 * 45 * 1000 / per_second / 3.6e6, "components": {},
+         "co2e_kg_per_1000_documents": 0.7134 * 45 * 1000 / per_second / 3.6e6, "components": {}, "source": {},
          "window_seconds": 2.0},
         "train_seconds": seconds, "stages": [], "surgery_error": 1.2e-6 if spec.technique == "pruning" else None,
         "hardware": {"cpu": "Invented CPU", "logical_cores": 2, "threads": 2, "ram_gib": 7.8, "gpu": None,

@@ -130,7 +130,7 @@ def clockwork(monkeypatch):
         energy.source = {"cpu": "measured", "gpu": "absent", "ram": "estimated"}
 
     monkeypatch.setattr(measurement, "time_in_turns", in_turns)
-    monkeypatch.setattr(cost, "track", tracked)
+    monkeypatch.setattr(measurement, "track", tracked)
 
 
 def test_every_cell_says_what_was_timed(clockwork):

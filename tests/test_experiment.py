@@ -9,13 +9,14 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from laghu import experiment, freshness, provenance
+from laghu import experiment, freshness, provenance, techniques
 from laghu.compression import movement
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.records import StageReport
 from laghu.spec import RunSpec
 from laghu.stages import Stage
+from laghu.techniques import ensemble_distillation, pruning, pruning_distillation
 
 SETTINGS = {
     "architecture": {
@@ -36,6 +37,7 @@ def spec_of(technique: str, **parameters) -> RunSpec:
 PRUNING = spec_of("pruning", pruning_level=0.75)
 AFTER = spec_of("pruning_distillation", pruning_level=0.75, distillation="after")
 JOINT = spec_of("pruning_distillation", pruning_level=0.75, distillation="joint")
+ENSEMBLE = spec_of("ensemble_distillation", pruning_level=0.75, ensemble={"texts": 8, "epochs": 1})
 
 
 def split(texts: list[str]) -> Dataset:
@@ -58,7 +60,7 @@ def trained(corpus, tmp_path_factory) -> list[Stage]:
             shutil.copy(provenance.paths.root() / name, folder)
         patch.setenv("LAGHU_HOME", str(folder))
         teacher = experiment.teacher(AFTER, corpus)
-        return [experiment.backbone(AFTER), teacher, *experiment.compress(AFTER, corpus, teacher)]
+        return [experiment.backbone(AFTER), teacher, *techniques.compress(AFTER, corpus, teacher)]
 
 
 @pytest.fixture
@@ -139,8 +141,8 @@ def test_nothing_is_trained_twice(checkout, corpus, trained, monkeypatch):
     monkeypatch.setattr(experiment, "train", lambda *args: pytest.fail("trained again"))
     teacher = experiment.teacher(PRUNING, corpus)
     assert teacher.key == experiment.baseline(spec_of("baseline"), corpus).key == trained[1].key
-    assert [stage.key for stage in experiment.compress(AFTER, corpus, teacher)] == [trained[2].key, trained[3].key]
-    assert [stage.key for stage in experiment.compress(PRUNING, corpus, teacher)] == [trained[2].key]
+    assert [stage.key for stage in techniques.compress(AFTER, corpus, teacher)] == [trained[2].key, trained[3].key]
+    assert [stage.key for stage in techniques.compress(PRUNING, corpus, teacher)] == [trained[2].key]
     half = spec_of("mixed_precision", precision="bf16")
     assert experiment.teacher(half, corpus).key == teacher.key
 
@@ -154,16 +156,17 @@ CHANGES = {
     "pruning": {"pruning": SETTINGS["pruning"] | {"epochs": 3}},
     "level": {"pruning_level": 0.5},
     "distilling": {"distilling": {"epochs": 1, "temperature": 3}},
+    "ensemble": {"ensemble": {"texts": 9, "epochs": 1}},
     "measuring": {"measuring": {"repeats": 5}},
     "model": {"model": "a/b"},
 }
-# Which keys a change of that parameter must change: backbone, teacher, joint, pruned and distilled stage.
+# Which keys a change of that parameter must change, of backbone, teacher, and joint, pruned, distilled and ensemble's
+# stage; what changes the pruned stage changes the two that start from it.
 CHANGED = {
-    "seed": "teacher joint pruned distilled", "precision": "joint pruned distilled",
-    "pretraining": "backbone teacher joint pruned distilled", "architecture": "backbone teacher joint pruned distilled",
-    "fine_tuning": "teacher joint pruned distilled", "pruning": "joint pruned distilled",
-    "level": "joint pruned distilled", "distilling": "joint distilled", "measuring": "",
-    "model": "teacher joint pruned distilled",
+    "seed": "teacher joint pruned", "precision": "joint pruned", "pretraining": "backbone teacher joint pruned",
+    "architecture": "backbone teacher joint pruned", "fine_tuning": "teacher joint pruned", "pruning": "joint pruned",
+    "level": "joint pruned", "distilling": "joint distilled ensemble", "ensemble": "ensemble", "measuring": "",
+    "model": "teacher joint pruned",
 }
 
 
@@ -171,24 +174,29 @@ def test_keys_follow_what_each_stage_depends_on(corpus, monkeypatch):
     def keyed(name, modules, inputs, build) -> Stage:
         return Stage(name, provenance.digest(name, modules, inputs), freshness.paths.root(), {})
 
-    monkeypatch.setattr(experiment, "stage", keyed)
+    for module in (experiment, pruning, pruning_distillation, ensemble_distillation):
+        monkeypatch.setattr(module, "stage", keyed)
 
     def keys(data: Corpus = corpus, **changes) -> dict[str, str]:
         after, joint = AFTER.model_dump() | changes, JOINT.model_dump() | changes
         after, joint = RunSpec(**after), RunSpec(**joint)
         teacher = experiment.teacher(after, data)
-        pruned, distilled = experiment.compress(after, data, teacher)
-        (jointly,) = experiment.compress(joint, data, teacher)
+        pruned, distilled = techniques.compress(after, data, teacher)
+        (jointly,) = techniques.compress(joint, data, teacher)
+        before, ensemble = techniques.compress(RunSpec(**ENSEMBLE.model_dump() | changes), data, teacher)
+        assert before.key == pruned.key
         return {"backbone": experiment.backbone(after).key, "teacher": teacher.key, "joint": jointly.key,
-                "pruned": pruned.key, "distilled": distilled.key}
+                "pruned": pruned.key, "distilled": distilled.key, "ensemble": ensemble.key}
 
     before = keys()
-    assert len(set(before.values())) == 5
+    assert len(set(before.values())) == 6
     for parameter, changes in CHANGES.items():
         after = keys(**changes)
-        assert {name for name in before if after[name] != before[name]} == set(CHANGED[parameter].split()), parameter
+        expected = set(CHANGED[parameter].split())
+        expected |= {"distilled", "ensemble"} if "pruned" in expected else set()
+        assert {name for name in before if after[name] != before[name]} == expected, parameter
     other = Corpus(**vars(corpus) | {"sha256": "another digest"})
-    classifiers = {"teacher", "joint", "pruned", "distilled"}
+    classifiers = before.keys() - {"backbone"}
     assert {name for name, key in keys(other).items() if key != before[name]} == classifiers
     monkeypatch.setattr(provenance, "_stripped_module", lambda name: f"{name}, written in another way")
     assert {name for name, key in keys().items() if key != before[name]} == classifiers  # how they are put together
@@ -217,8 +225,8 @@ def test_an_interrupted_pruning_ends_where_an_uninterrupted_one_does(
     with monkeypatch.context() as patch:
         patch.setattr(movement.ThresholdCallback, "on_step_begin", stop)
         with pytest.raises(Interruption):
-            experiment.prune(PRUNING, corpus, teacher)
-    resumed = experiment.prune(PRUNING, corpus, teacher)
+            pruning.prune(PRUNING, corpus, teacher)
+    resumed = pruning.prune(PRUNING, corpus, teacher)
     assert resumed.report["resumed_at_step"] == interrupted_at - 1
     assert resumed.key == trained[2].key and resumed.folder != trained[2].folder
     for name in ("kept", "scores", "development_accuracy", "surgery_error"):
@@ -231,25 +239,25 @@ def test_an_interrupted_pruning_ends_where_an_uninterrupted_one_does(
 
 def test_joint_distillation_without_weight_on_the_teacher_is_plain_pruning(checkout, corpus, trained):
     joint = RunSpec(**JOINT.model_dump() | {"distilling": {"alpha": 0.0}})
-    (found,) = experiment.compress(joint, corpus, experiment.teacher(joint, corpus))
+    (found,) = techniques.compress(joint, corpus, experiment.teacher(joint, corpus))
     assert found.key != trained[2].key
     assert_same(found, trained[2])
 
 
 def test_joint_distillation_does_something(checkout, corpus, trained):
-    (found,) = experiment.compress(JOINT, corpus, experiment.teacher(JOINT, corpus))
+    (found,) = techniques.compress(JOINT, corpus, experiment.teacher(JOINT, corpus))
     pruned = weights(trained[2])
     assert any(not torch.equal(pruned[name], tensor) for name, tensor in weights(found).items())
 
 
 @pytest.mark.parametrize("attention", ["heads", "blocks"])
 def test_sigmoid_pruning_with_masked_attention_delivers_a_loadable_model(checkout, corpus, trained, attention):
-    pruning = SETTINGS["pruning"] | {
+    settings = SETTINGS["pruning"] | {
         "method": "sigmoid", "attention": attention, "block_size": 8, "epochs": 1, "score_learning_rate": 1.0,
         "penalty": 0.002,
     }
-    spec = spec_of("pruning", pruning_level=0.5, pruning=pruning)
-    stage = experiment.prune(spec, corpus, experiment.teacher(spec, corpus))
+    spec = spec_of("pruning", pruning_level=0.5, pruning=settings)
+    stage = pruning.prune(spec, corpus, experiment.teacher(spec, corpus))
     model = AutoModelForSequenceClassification.from_pretrained(stage.model)
     kept = [len(neurons) for neurons in stage.report["kept"]]
     assert model.config.intermediate_size == max(kept) < 16
@@ -259,13 +267,40 @@ def test_sigmoid_pruning_with_masked_attention_delivers_a_loadable_model(checkou
     assert stage.report["surgery_error"] < 1e-5
 
 
+# ------------------------------------------------------------------------------------------------ an ensemble
+
+
+def test_the_ensemble_labels_what_nobody_labelled_and_leaves_the_labels_that_there_are(corpus, trained):
+    together = ensemble_distillation.assemble(ENSEMBLE, corpus, trained[1])
+    rows = ensemble_distillation.labelled_by(together, corpus, ["ज ञ", "ट ठ"])
+    train = corpus.splits["train"]
+    assert rows["text"][:] == [*train["text"], "ज ञ", "ट ठ"]
+    guesses = together.log_probabilities(["ज ञ", "ट ठ"])
+    assert rows["label"][:] == [*train["label"], *guesses.argmax(-1)]
+    np.testing.assert_allclose(rows["teacher_logits"][-2:], guesses, atol=1e-5)
+    np.testing.assert_allclose(np.exp(rows["teacher_logits"][:]).sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.75])
+def test_an_ensemble_is_distilled_into_the_teacher_or_into_the_pruned_model(checkout, corpus, trained, level):
+    spec = spec_of("ensemble_distillation", pruning_level=level, ensemble={"texts": 8, "epochs": 1})
+    *before, student = techniques.compress(spec, corpus, trained[1])
+    assert [stage.key for stage in before] == ([trained[2].key] if level else [])
+    assert student.report["steps"] == (len(corpus.splits["train"]) + 8) // 4
+    started_from = weights(before[0] if before else trained[1])
+    assert {name: tensor.shape for name, tensor in weights(student).items()} == {
+        name: tensor.shape for name, tensor in started_from.items()
+    }
+    assert 0 <= student.report["ensemble"]["development_accuracy"] <= 1
+
+
 # ------------------------------------------------------------------------------------------------ beginning
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do it")
 def test_the_control_is_trained_as_long_as_the_pruned_model_and_loses_nothing(checkout, corpus, trained):
     _, teacher, pruned, _ = trained
-    continued = experiment.train_on(spec_of("continued"), corpus, teacher)
+    (continued,) = techniques.compress(spec_of("continued"), corpus, teacher)
     assert continued.report["steps"] == pruned.report["steps"] > 0
     before, after = weights(teacher), weights(continued)
     assert {name: tensor.shape for name, tensor in after.items()} == {name: t.shape for name, t in before.items()}
@@ -274,13 +309,13 @@ def test_the_control_is_trained_as_long_as_the_pruned_model_and_loses_nothing(ch
 
 def test_the_control_starts_from_the_teacher(checkout, corpus, trained):
     still = {"epochs": 2, "learning_rate": 1e-30, "score_learning_rate": 5e-2}
-    continued = experiment.train_on(spec_of("continued", pruning=still), corpus, trained[1])
+    (continued,) = techniques.compress(spec_of("continued", pruning=still), corpus, trained[1])
     assert_same(continued, trained[1])
 
 
 def test_surgery_after_training_in_half_precision_is_checked_in_full(checkout, corpus):
     spec = spec_of("mixed_precision", precision="bf16", pruning_level=0.5)
-    pruned = experiment.prune(spec, corpus, experiment.teacher(spec, corpus))
+    pruned = pruning.prune(spec, corpus, experiment.teacher(spec, corpus))
     assert pruned.report["surgery_error"] < 1e-5
 
 

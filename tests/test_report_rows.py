@@ -12,6 +12,8 @@ SPECS = [
     RunSpec(technique="pruning", pruning_level=0.5),
     RunSpec(technique="pruning_distillation", pruning_level=0.75, distillation="joint"),
     RunSpec(technique="pruning_distillation", pruning_level=0.25, distillation="after"),
+    RunSpec(technique="ensemble_distillation"),
+    RunSpec(technique="ensemble_distillation", pruning_level=0.75),
     RunSpec(technique="mixed_precision", precision="bf16"),
     RunSpec(technique="mixed_precision", precision="fp16", pruning_level=0.5),
 ]
@@ -37,6 +39,8 @@ def test_levels_are_ordered_by_number_not_by_letter():
 @pytest.mark.parametrize(("name", "label"), [
     ("baseline", "Baseline"),
     ("continued", "Trained on"),
+    ("ensemble-distillation", "Ensemble distilled"),
+    ("ensemble-distillation-75", "Ensemble distilled, pruning 75 %"),
     ("pruning-50", "Pruning 50 %"),
     ("pruning-25-joint", "Pruning 25 %, distilled jointly"),
     ("mixed-precision-bf16", "Mixed precision, bf16"),

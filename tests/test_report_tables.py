@@ -14,7 +14,7 @@ FRAME = records.frame(STUDY)
 ORDER = [
     "classical", "baseline", "continued", "pruning-25", "pruning-50", "pruning-75", "pruning-25-joint",
     "pruning-50-joint", "pruning-75-joint", "pruning-25-after", "pruning-50-after", "pruning-75-after",
-    "mixed-precision-bf16", "mixed-precision-50-bf16",
+    "ensemble-distillation", "mixed-precision-bf16", "mixed-precision-50-bf16",
 ]
 
 
@@ -179,7 +179,8 @@ def test_one_seed_and_tiny_p_values_need_no_range():
 def test_a_row_is_charged_for_the_baseline_that_it_starts_from():
     frame, base = tables.derived(FRAME), by_seed("baseline")
     for record in STUDY:
-        started_from = base[record.seed].co2e_kg if record.pruning_level or record.technique == "continued" else 0
+        from_baseline = record.pruning_level or record.technique in ("continued", "ensemble_distillation")
+        started_from = base[record.seed].co2e_kg if from_baseline else 0
         assert frame.loc[record.run, "co2e_kg_with_teacher"] == pytest.approx(record.co2e_kg + started_from)
     text = tables.rendered(tables.summary(FRAME), tables.SUMMARIES["energy"])
     assert any(heading.startswith("Training CO₂e with its teacher") for heading in text)

@@ -35,12 +35,16 @@ def measure(spec: RunSpec, corpus: Corpus, stages: list[Stage], teacher: Stage, 
         **_identity(spec, corpus, started),
         pruning_level=1 - model.config.intermediate_size / reference.config.intermediate_size,
         parameters=vars(measurement.count_parameters(model)),
+        weight_bytes=measurement.weight_bytes(model),
         flops_per_token=measurement.encoder_flops_per_token(model.config, spec.measuring.sequence_length),
         intermediate_size=model.config.intermediate_size,
         **_quality(spec, corpus, logits.argmax(-1)),
         **_against_teacher(spec, corpus, logits, teacher_logits),
         **_timings(spec, model, reference),
-        inference_energy=_inference_energy(spec, model),
+        inference_energy=measurement.energy_of_passes(
+            model, spec.measuring.batch_size, spec.measuring.sequence_length, spec.measuring.energy_window,
+            spec.measuring.country,
+        ),
         **_training_cost(stages),
         surgery_error=max((s.report["surgery_error"] for s in stages if "surgery_error" in s.report), default=None),
         finished=datetime.now(UTC),
@@ -65,6 +69,7 @@ def measure_classical(spec: RunSpec, corpus: Corpus, started: datetime) -> RunRe
         **_identity(spec, corpus, started),
         pruning_level=0.0,
         parameters={"total": classical.parameters(pipeline)},
+        weight_bytes=None,
         flops_per_token=None,
         intermediate_size=None,
         **_quality(spec, corpus, pipeline.predict(test["text"])),
@@ -177,30 +182,6 @@ def _conditions(spec: RunSpec, engine: str, retaken: int) -> dict[str, Any]:
         "retaken": retaken,
         "threads": torch.get_num_threads(),
         "fp32_products": torch.get_float32_matmul_precision(),
-    }
-
-
-def _inference_energy(spec: RunSpec, model: PreTrainedModel) -> dict[str, Any]:
-    """Energy of forward passes, back to back, for at least the window asked for."""
-    settings = spec.measuring
-    ids = torch.randint(
-        model.config.vocab_size, (settings.batch_size, settings.sequence_length),
-        generator=torch.Generator().manual_seed(0),
-    ).to(model.device)
-    passes = 0
-    with quiet.measuring(), evaluation.inference(model), track(settings.country) as energy:
-        started = perf_counter()
-        while perf_counter() - started < settings.energy_window:
-            model(input_ids=ids)
-            passes += 1
-        if model.device.type == "cuda":
-            torch.cuda.synchronize(model.device)
-    thousands = passes * settings.batch_size / 1000
-    return {
-        "kwh_per_1000_documents": energy.kwh / thousands,
-        "co2e_kg_per_1000_documents": energy.co2e_kg / thousands,
-        "components": {part: kwh / thousands for part, kwh in energy.components.items()},
-        "window_seconds": energy.seconds,
     }
 
 

@@ -130,9 +130,9 @@ def waves(specs: list[RunSpec]) -> Iterator[list[RunSpec]]:
     Teachers come first, what starts from them second, and what distils into a pruned model last.
     """
     def depth(spec: RunSpec) -> int:
-        if spec.distillation == "after":
+        if spec.pruning_level and (spec.distillation == "after" or spec.technique == "ensemble_distillation"):
             return 2
-        return int(spec.pruning_level > 0 or spec.technique == "continued")
+        return int(spec.technique in ("continued", "ensemble_distillation") or spec.pruning_level > 0)
 
     for level in range(3):
         if wave := [spec for spec in specs if depth(spec) == level]:
@@ -145,10 +145,10 @@ def export(spec: RunSpec) -> Path:
     Raises:
         LaghuError: the corpus can't be had.
     """
-    from laghu import experiment
+    from laghu import experiment, techniques
 
     corpus = experiment.begin(spec)
-    stage = experiment.compress(spec, corpus, experiment.teacher(spec, corpus))[-1]
+    stage = techniques.compress(spec, corpus, experiment.teacher(spec, corpus))[-1]
     model, tokenizer = experiment.load(stage, "fp16")
     folder = paths.results(spec.study) / "model"
     model.save_pretrained(folder)
@@ -158,10 +158,10 @@ def export(spec: RunSpec) -> Path:
 
 def _train(spec: RunSpec) -> float:
     """Train all stages of a run, or find them; returns the last one's accuracy on the development split."""
-    from laghu import experiment
+    from laghu import experiment, techniques
 
     corpus = experiment.begin(spec)
-    stages = experiment.compress(spec, corpus, experiment.teacher(spec, corpus))
+    stages = techniques.compress(spec, corpus, experiment.teacher(spec, corpus))
     return stages[-1].report["development_accuracy"]
 
 

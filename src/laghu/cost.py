@@ -4,17 +4,15 @@ Cost depends on shapes and not on what weights hold, so they are random. A row a
 shape and other weights: what differs between the two is the noise of the measurement.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from laghu import evaluation, measurement, provenance, quiet
-from laghu.energy import grid_intensity, track
+from laghu import evaluation, measurement, provenance
+from laghu.energy import grid_intensity
 from laghu.errors import LaghuError
 from laghu.records import CostRecord, cost_file
 from laghu.spec import Architecture, CostRun, CostSpec, RunSpec
@@ -78,7 +76,7 @@ def measure(run: CostRun, started: datetime) -> CostRecord:
     """
     grid = grid_intensity(run.settings.country)
     models = materialise(run)
-    with _fp32_products("high" if run.precision == "tf32" else "highest"):
+    with measurement.fp32_products("high" if run.precision == "tf32" else "highest"):
         cells = [cell for length in run.settings.sequence_lengths for cell in _cells(run.settings, models, length)]
     attention = models["baseline"].config._attn_implementation
     return CostRecord(
@@ -144,22 +142,14 @@ def _random_classifier(shape: Architecture, level: float, dtype: torch.dtype) ->
     return model.eval()
 
 
-@contextmanager
-def _fp32_products(precision: str) -> Iterator[None]:
-    """How fp32 matrices are multiplied meanwhile, in PyTorch's words; on a GPU "high" is TF32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def _cells(settings: CostSpec, models: Mapping[str, PreTrainedModel], length: int) -> list[dict[str, Any]]:
     """Cells of a `CostRecord` at one sequence length."""
     timed = {size: _timed_in_turns(settings, models, size, length) for size in settings.batch_sizes}
     largest = max((size for size, by_row in timed.items() if by_row), default=0)
-    energy = {row: _energy(settings, model, largest, length) for row, model in models.items() if largest}
+    energy = {
+        row: measurement.energy_of_passes(model, largest, length, settings.energy_window, settings.country)
+        for row, model in models.items() if largest
+    }
     reference = models["baseline"].config
     return [
         {
@@ -169,7 +159,7 @@ def _cells(settings: CostSpec, models: Mapping[str, PreTrainedModel], length: in
             "batch_size": size,
             "outcome": "measured" if by_row else "out of memory",
             "parameters": measurement.count_parameters(model).total,
-            "weight_bytes": _weight_bytes(model),
+            "weight_bytes": measurement.weight_bytes(model),
             "flops_per_token": measurement.encoder_flops_per_token(model.config, length),
             "flop_bound": measurement.encoder_flops_per_token(reference, length)
             / measurement.encoder_flops_per_token(model.config, length),
@@ -206,10 +196,6 @@ def _time(timing: measurement.Timing, baseline: measurement.Timing, batch_size: 
     }
 
 
-def _weight_bytes(model: PreTrainedModel) -> int:
-    return sum(parameter.nbytes for parameter in model.parameters())
-
-
 def _peak_memory_bytes(model: PreTrainedModel, batch_size: int, length: int) -> int | None:
     """Weights of the model and the most that PyTorch allocates for a pass beside them; None on a CPU.
 
@@ -221,28 +207,7 @@ def _peak_memory_bytes(model: PreTrainedModel, batch_size: int, length: int) -> 
     torch.cuda.reset_peak_memory_stats()
     with evaluation.inference(model):
         model(**_batch(model, batch_size, length))
-    return _weight_bytes(model) + torch.cuda.max_memory_allocated() - before
-
-
-def _energy(settings: CostSpec, model: PreTrainedModel, batch_size: int, length: int) -> dict[str, Any]:
-    """Energy of forward passes, back to back, for at least the window asked for."""
-    batch, passes = _batch(model, batch_size, length), 0
-    with quiet.measuring(), evaluation.inference(model), track(settings.country) as energy:
-        started = perf_counter()
-        while perf_counter() - started < settings.energy_window:
-            model(**batch)
-            passes += 1
-            if model.device.type == "cuda":
-                # A GPU takes orders long before it carries them out: without this the window would be no bound.
-                torch.cuda.synchronize()
-    thousands = passes * batch_size / 1000
-    return {
-        "kwh_per_1000_documents": energy.kwh / thousands,
-        "co2e_kg_per_1000_documents": energy.co2e_kg / thousands,
-        "window_seconds": energy.seconds,
-        "components": {part: kwh / thousands for part, kwh in energy.components.items()},
-        "source": energy.source,
-    }
+    return measurement.weight_bytes(model) + torch.cuda.max_memory_allocated() - before
 
 
 def _batch(model: PreTrainedModel, batch_size: int, length: int) -> dict[str, torch.Tensor]:

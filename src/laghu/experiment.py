@@ -1,14 +1,10 @@
-"""The training steps of a run, by their names in the literature; a notebook calls them one after the other.
+"""What every run begins with, and what every training of one shares; a notebook calls its steps one after the other.
 
-    corpus -> backbone -> teacher -> prune -> distil
-                                  -> train on (a control)
+    corpus -> backbone -> teacher -> the stages of a technique (`laghu.techniques`)
 
 Each step is a stage: made once, kept under the key of all it depends on, resumed when interrupted.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +23,6 @@ from transformers import (
 )
 
 from laghu import backbones, corpora, distillation, evaluation, freshness, measurement, provenance, texts
-from laghu.compression import movement, surgery
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec
@@ -35,9 +30,7 @@ from laghu.stages import Stage, stage
 from laghu.training import ClassifierTrainer, Objective, arguments, cross_entropy, tokenize, train
 
 # Modules whose code a trained stage depends on; what only measures it is not among them.
-_TRAINING = ["backbones", "training"]
-_PRUNING = [*_TRAINING, "distillation", "compression.movement", "compression.surgery"]
-_METHODS = {"topk": movement.TOPK, "sigmoid": movement.SIGMOID}
+TRAINING = ["backbones", "training"]
 # On a GPU, rows called fp32 keep fp32 weights and take their products in TF32, as PyTorch's users commonly do.
 GPU_FP32_PRODUCTS = "high"
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -92,119 +85,17 @@ def baseline(spec: RunSpec, corpus: Corpus) -> Stage:
     name, origin = (spec.model, spec.model) if spec.model else _from_backbone(spec)
 
     def build(working: Path) -> dict[str, Any]:
-        model, tokenizer, rows = _start(spec, corpus, name)
-        report = _fit(spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy)
-        return _finish(spec, corpus, working, model, tokenizer, report)
+        model, tokenizer, rows = start(spec, corpus, name)
+        report = fit(spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy)
+        return finish(spec, corpus, working, model, tokenizer, report)
 
-    inputs = {**_common_inputs(spec, corpus), "origin": origin, "fine_tuning": settings.model_dump()}
-    return stage("baseline", _TRAINING, inputs, build)
+    depends = {**inputs(spec, corpus), "origin": origin, "fine_tuning": settings.model_dump()}
+    return stage("baseline", TRAINING, depends, build)
 
 
 def teacher(spec: RunSpec, corpus: Corpus) -> Stage:
     """The baseline of the same seed in fp32: where pruning starts, and what a student learns from."""
     return baseline(spec.model_copy(update={"precision": "fp32"}), corpus)
-
-
-def train_on(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
-    """The control of pruning: the teacher trained on for as long as pruning takes, with nothing removed.
-
-    Without it, what a pruned model gains from more training would pass for an effect of pruning.
-    """
-    settings = spec.pruning
-
-    def build(working: Path) -> dict[str, Any]:
-        model, tokenizer, rows = _start(spec, corpus, str(teacher.model))
-        report = _fit(spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy)
-        return _finish(spec, corpus, working, model, tokenizer, report)
-
-    inputs = {
-        **_common_inputs(spec, corpus), "teacher": teacher.key, "fine_tuning": spec.fine_tuning.model_dump(),
-        "epochs": settings.epochs, "learning_rate": settings.learning_rate,
-    }
-    return stage("continued", _TRAINING, inputs, build)
-
-
-def prune(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Stage:
-    """Block movement pruning of the teacher to `1 - pruning_level` of its FFN neurons, then surgery.
-
-    With `distillation="joint"` the teacher is distilled into the model while it is pruned (Lagunas et al. 2021,
-    section 3.4); otherwise it trains on the labels alone.
-    """
-    settings, joint = spec.pruning, spec.distillation == "joint"
-
-    def build(working: Path) -> dict[str, Any]:
-        model, tokenizer, rows = _start(spec, corpus, str(teacher.model))
-        objective = cross_entropy
-        if joint:
-            objective = distillation.objective(spec.distilling.temperature, spec.distilling.alpha)
-            rows = _with_teacher_logits(spec, corpus, rows, teacher)
-        method = _METHODS[settings.method]
-        scores = movement.attach(model, method, settings.attention, settings.block_size)
-        if settings.method == "sigmoid":
-            objective = movement.penalized(objective, scores, settings.penalty)
-        final = 1 - spec.pruning_level if settings.method == "topk" else movement.SIGMOID_THRESHOLD
-        schedule = partial(
-            movement.cubic_schedule, initial=method.initial, final=final,
-            warm_up=settings.warm_up, cool_down=settings.cool_down,
-        )
-        optimizer = movement.optimizer(
-            model, scores, settings.learning_rate, settings.score_learning_rate, spec.fine_tuning.weight_decay
-        )
-        report = _fit(
-            spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, objective,
-            callbacks=[movement.ThresholdCallback(scores, schedule)], optimizers=(optimizer, None),
-        )
-        report["thresholds"] = [schedule(step, report["steps"]) for step in range(report["steps"] + 1)]
-        report["scores"] = [layer.values.detach().flatten().tolist() for layer in scores.neurons]
-        report["kept"] = [indices.tolist() for indices in scores.kept_neurons()]
-        probe = partial(predict_logits, spec, corpus.splits["validation"]["text"][:256], tokenizer=tokenizer)
-        with _exact_products():
-            masked = probe(model)
-            surgery.excise(model, scores)
-            report["surgery_error"] = float(np.abs(probe(model) - masked).max())
-        return _finish(spec, corpus, working, model, tokenizer, report)
-
-    inputs = {
-        **_common_inputs(spec, corpus), "teacher": teacher.key, "pruning_level": spec.pruning_level,
-        "pruning": settings.model_dump(), "fine_tuning": spec.fine_tuning.model_dump(),
-        "distilling": spec.distilling.model_dump() if joint else None,
-    }
-    return stage("pruned", _PRUNING, inputs, build)
-
-
-def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Stage:
-    """Distil the teacher into an already pruned student: the second stage that paper 1 describes."""
-    settings = spec.fine_tuning
-
-    def build(working: Path) -> dict[str, Any]:
-        model, tokenizer, rows = _start(spec, corpus, str(student.model))
-        rows = _with_teacher_logits(spec, corpus, rows, teacher)
-        objective = distillation.objective(spec.distilling.temperature, spec.distilling.alpha)
-        report = _fit(
-            spec, working, model, tokenizer, rows, spec.distilling.epochs, settings.learning_rate, objective
-        )
-        return _finish(spec, corpus, working, model, tokenizer, report)
-
-    inputs = {
-        **_common_inputs(spec, corpus), "teacher": teacher.key, "student": student.key,
-        "fine_tuning": settings.model_dump(), "distilling": spec.distilling.model_dump(),
-    }
-    return stage("distilled", _PRUNING, inputs, build)
-
-
-def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
-    """The stages that the run's technique trains, in order.
-
-    Without pruning that is the classifier, fine-tuned in the run's precision, or the control trained on. With it, the
-    pruned model and, where distillation follows pruning, the distilled one; the pruned model is then the one of the run
-    without distillation.
-    """
-    if spec.technique == "continued":
-        return [train_on(spec, corpus, teacher)]
-    if not spec.pruning_level:
-        return [baseline(spec, corpus)]
-    pruned = prune(spec, corpus, teacher)
-    return [pruned, distil(spec, corpus, teacher, pruned)] if spec.distillation == "after" else [pruned]
 
 
 def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -217,13 +108,15 @@ def load(stage: Stage, precision: str) -> tuple[PreTrainedModel, PreTrainedToken
 # ------------------------------------------------------------------------------------------------ parts of the above
 
 
-def _common_inputs(spec: RunSpec, corpus: Corpus) -> dict[str, Any]:
+def inputs(spec: RunSpec, corpus: Corpus, technique: str = "experiment") -> dict[str, Any]:
     """What every stage after the backbone depends on.
 
-    `recipe` is this module alone: what it imports for measuring does not change what is trained.
+    Args:
+        technique: the module that builds the stage. `recipe` covers it and this one alone: what they import for
+            measuring does not change what is trained.
     """
     return {
-        "recipe": provenance.module_digest("experiment"),
+        "recipe": sorted({provenance.module_digest("experiment"), provenance.module_digest(technique)}),
         "corpus": corpus.sha256,
         "seed": spec.seed,
         "precision": spec.precision,
@@ -236,14 +129,14 @@ def _from_backbone(spec: RunSpec) -> tuple[str, str]:
     return str(pretrained.model), pretrained.key
 
 
-def _start(spec: RunSpec, corpus: Corpus, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Dataset]:
+def start(spec: RunSpec, corpus: Corpus, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Dataset]:
     """The model that a training starts from, its tokenizer and the tokenized training rows."""
     set_seed(spec.seed)
     model, tokenizer = backbones.load_classifier(name, corpus.labels)
     return model, tokenizer, tokenize(corpus.splits["train"], tokenizer, spec.fine_tuning.max_length)
 
 
-def _fit(
+def fit(
     spec: RunSpec, working: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Dataset,
     epochs: float, learning_rate: float, objective: Objective, **trainer_options: Any,
 ) -> dict[str, Any]:
@@ -260,7 +153,7 @@ def _fit(
     return train(trainer, spec.measuring.country).as_dict()
 
 
-def _finish(
+def finish(
     spec: RunSpec, corpus: Corpus, working: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     report: dict[str, Any],
 ) -> dict[str, Any]:
@@ -272,17 +165,6 @@ def _finish(
     return report | {"development_accuracy": evaluation.accuracy(np.asarray(split["label"]), predictions)}
 
 
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Products of fp32 numbers in fp32, for a comparison that TF32 would blur."""
-    usual = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(usual)
-
-
 def predict_logits(
     spec: RunSpec, split_texts: list[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> np.ndarray:
@@ -292,7 +174,8 @@ def predict_logits(
     )
 
 
-def _with_teacher_logits(spec: RunSpec, corpus: Corpus, rows: Dataset, teacher: Stage) -> Dataset:
+def with_teacher_logits(spec: RunSpec, corpus: Corpus, rows: Dataset, teacher: Stage) -> Dataset:
+    """The rows of the training split with the teacher's logits on them."""
     model, tokenizer = load(teacher, "fp32")
     split_texts = corpus.splits["train"]["text"]
     return distillation.with_teacher_logits(rows, model, tokenizer, split_texts, spec.fine_tuning.max_length)

@@ -12,14 +12,17 @@ text_sha256 = cache(texts.sha256)
 
 
 def data_sha256(spec: RunSpec) -> str:
-    """Digest of all text that a run depends on: its corpus and, where it pretrains, the unlabelled text.
+    """Digest of all text that a run depends on: its corpus, and the unlabelled text that it pretrains or distils on.
 
     Raises:
         LaghuError: the corpus or the text can't be had.
     """
-    if spec.technique == "classical" or spec.model:
-        return provenance.digest(corpus_sha256(spec.corpus))
-    return provenance.digest(corpus_sha256(spec.corpus), text_sha256(spec.pretraining.text))
+    unlabelled = []
+    if spec.technique != "classical" and not spec.model:
+        unlabelled.append(spec.pretraining.text)
+    if spec.technique == "ensemble_distillation":
+        unlabelled.append(spec.ensemble.text)
+    return provenance.digest(corpus_sha256(spec.corpus), *map(text_sha256, unlabelled))
 
 
 def run_key(spec: RunSpec, data: str) -> str:

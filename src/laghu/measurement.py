@@ -5,16 +5,19 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, thread_time
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from laghu import quiet
+from laghu.energy import track
 from laghu.errors import LaghuError
 from laghu.evaluation import inference
 
@@ -63,6 +66,11 @@ def count_parameters(model: PreTrainedModel) -> Parameters:
     if not (hasattr(base, "embeddings") and hasattr(base, "encoder")):
         raise LaghuError(f"{type(model).__name__} has no embeddings and encoder to count; give a BERT-like classifier.")
     return Parameters(*(sum(p.numel() for p in part.parameters()) for part in (model, base.embeddings, base.encoder)))
+
+
+def weight_bytes(model: PreTrainedModel) -> int:
+    """Bytes of a model's parameters in their precision; those of a shared one count once."""
+    return sum(parameter.nbytes for parameter in model.parameters())
 
 
 def encoder_flops_per_token(config: PreTrainedConfig, sequence_length: int) -> int:
@@ -138,6 +146,46 @@ def _sample(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tuple[
         torch.cuda.synchronize(model.device)
     wall, cpu = perf_counter() - wall, thread_time() - cpu
     return 1000 * wall, on_gpu or cpu >= ENOUGH_CPU * wall
+
+
+def energy_of_passes(
+    model: PreTrainedModel, batch_size: int, sequence_length: int, window: float, country: str
+) -> dict[str, Any]:
+    """Energy of forward passes, back to back, over at least `window` seconds, per 1,000 documents.
+
+    All documents are random token ids without padding. Training by other Laghu processes pauses meanwhile.
+    """
+    ids = torch.randint(
+        model.config.vocab_size, (batch_size, sequence_length), generator=torch.Generator().manual_seed(0)
+    ).to(model.device)
+    batch, passes = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, 0
+    with quiet.measuring(), inference(model), track(country) as energy:
+        started = perf_counter()
+        while perf_counter() - started < window:
+            model(**batch)
+            passes += 1
+            if model.device.type == "cuda":
+                # A GPU takes orders long before it carries them out: without this the window would be no bound.
+                torch.cuda.synchronize(model.device)
+    thousands = passes * batch_size / 1000
+    return {
+        "kwh_per_1000_documents": energy.kwh / thousands,
+        "co2e_kg_per_1000_documents": energy.co2e_kg / thousands,
+        "components": {part: kwh / thousands for part, kwh in energy.components.items()},
+        "source": energy.source,
+        "window_seconds": energy.seconds,
+    }
+
+
+@contextmanager
+def fp32_products(precision: str) -> Iterator[None]:
+    """How fp32 numbers are multiplied meanwhile, in PyTorch's words: on a GPU "high" is TF32, "highest" fp32 itself."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def speed_up(reference: Timing, contender: Timing) -> tuple[float, float, float]:

@@ -101,6 +101,7 @@ class InferenceEnergy(_Part):
     kwh_per_1000_documents: float
     co2e_kg_per_1000_documents: float
     components: dict[str, float] = Field(description="kWh per 1,000 documents of each part of the machine")
+    source: dict[str, Source] = Field(description="how the energy of each part is known")
     window_seconds: float
 
 
@@ -179,6 +180,7 @@ class RunRecord(_Stored):
     corpus: str
     synthetic: bool = Field(description="the corpus is invented; accuracies say nothing about Marathi news")
     parameters: Parameters
+    weight_bytes: int | None = Field(description="of an encoder as it is loaded for inference, in its precision")
     flops_per_token: int | None = Field(description="encoder multiply-adds x 2 at timing.sequence_length")
     intermediate_size: int | None
     accuracy: Views
@@ -240,12 +242,6 @@ class BatchLatency(_Part):
     high: float
 
 
-class BatchEnergy(InferenceEnergy):
-    """Energy of classifying in batches, and how that of each component is known."""
-
-    source: dict[str, Source]
-
-
 class CostCell(_Part):
     """One row at one sequence length and batch size. What was not measured is None."""
 
@@ -263,7 +259,7 @@ class CostCell(_Part):
     speed_up: SpeedUp | None = None
     retaken: int | None = Field(None, description="samples taken again for want of the CPU")
     peak_memory_bytes: int | None = Field(None, description="GPU: weights and the most a pass adds; None on a CPU")
-    energy: BatchEnergy | None = Field(None, description="at the largest batch of each length only")
+    energy: InferenceEnergy | None = Field(None, description="at the largest batch of each length only")
 
 
 class CostRecord(_Stored):

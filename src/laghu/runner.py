@@ -34,6 +34,7 @@ def title(spec: RunSpec) -> str:
     technique = {
         "baseline": "Baseline",
         "continued": "Baseline, trained on",
+        "ensemble_distillation": "An ensemble distilled" + (f", pruning {level}" if spec.pruning_level else ""),
         "classical": "TF-IDF and a linear SVM",
         "pruning": f"Pruning {level}",
         "pruning_distillation": f"Pruning {level}, distilled {when}",

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from laghu import paths
 from laghu.errors import LaghuError
 
-Technique = Literal["baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical"]
+Technique = Literal[
+    "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
+]
+TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"]
 Precision = Literal["fp32", "fp16", "bf16"]
 CostPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
@@ -45,7 +48,7 @@ class Architecture(_Settings):
 class Pretraining(_Settings):
     """Masked-language modelling from scratch (Devlin et al. 2019, section 3.1, without next-sentence prediction)."""
 
-    text: Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"] = "sample"
+    text: TextName = "sample"
     steps: int = Field(250, ge=0)
     batch_size: int = Field(16, ge=1)
     sequence_length: int = Field(64, ge=8)
@@ -97,6 +100,15 @@ class Distilling(_Settings):
     epochs: float = Field(3, gt=0, description="length of the second stage, where distillation follows pruning")
 
 
+class Ensembling(_Settings):
+    """Distillation of an ensemble over unlabelled text (`laghu.techniques.ensemble_distillation`)."""
+
+    text: TextName = Field("sample", description="source of the unlabelled text")
+    texts: int = Field(2000, ge=1, description="drawn from it at random")
+    epochs: float = Field(2, gt=0, description="over these and the training split")
+    learning_rate: float = Field(3e-4, gt=0)
+
+
 class Measuring(_Settings):
     """How cost and quality are measured; equal for all runs of a study, or their timings can't be compared."""
 
@@ -129,6 +141,7 @@ class RunSpec(_Settings):
     fine_tuning: FineTuning = FineTuning()
     pruning: Pruning = Pruning()
     distilling: Distilling = Distilling()
+    ensemble: Ensembling = Ensembling()
     measuring: Measuring = Measuring()
 
     @model_validator(mode="after")
@@ -141,6 +154,7 @@ class RunSpec(_Settings):
             "pruning": (not pruned or distilled) and "pruning takes pruning_level above 0 and distillation 'none'",
             "pruning_distillation": not (pruned and distilled)
             and "pruning_distillation takes pruning_level above 0 and distillation 'joint' or 'after'",
+            "ensemble_distillation": distilled and "ensemble_distillation takes distillation 'none': it has its own",
             "mixed_precision": self.precision == "fp32" and "mixed_precision takes precision 'fp16' or 'bf16'",
         }[self.technique]
         if wrong:
@@ -173,7 +187,7 @@ class RunSpec(_Settings):
 
     @property
     def distilled(self) -> bool:
-        return self.distillation != "none"
+        return self.distillation != "none" or self.technique == "ensemble_distillation"
 
 
 class PaperShape(Architecture):

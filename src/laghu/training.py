@@ -29,7 +29,7 @@ Objective = Callable[[Tensor, dict[str, Tensor]], Tensor]
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What one training took. Energy in kWh, CO2e in kg, time in seconds without the pauses for timings (`laghu.quiet`).
+    """What one training took. Energy in kWh, CO2e in kg, time in seconds, pauses for others' timings left out.
 
     `resumed_at_step` above 0 means that the training was interrupted: seconds and energy then cover only what came
     after that step.

@@ -14,6 +14,7 @@ RUNS = {
     "classical": ({}, "classical-seed0"),
     "pruning": ({"pruning_level": 0.5}, "pruning-50-seed0"),
     "pruning_distillation": ({"pruning_level": 0.25, "distillation": "after"}, "pruning-25-after-seed0"),
+    "ensemble_distillation": ({"pruning_level": 0.5}, "ensemble-distillation-50-seed0"),
     "mixed_precision": ({"precision": "bf16", "pruning_level": 0.75, "distillation": "joint"},
                         "mixed-precision-75-joint-bf16-seed0"),
 }

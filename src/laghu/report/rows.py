@@ -14,11 +14,12 @@ GROUPS = {
     "pruning": "Pruning",
     "joint": "Joint distillation",
     "after": "Distillation after",
+    "ensemble-distillation": "Ensemble distilled",
     "mixed-precision": "Mixed precision",
 }
 
 _NAME = re.compile(
-    r"(?P<technique>classical|baseline|continued|pruning|mixed-precision)"
+    r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision)"
     r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?:-(?P<precision>fp16|bf16))?"
 )
 

@@ -33,6 +33,7 @@ LOOKS = {
     "pruning": Look("#0072b2", "o"),
     "joint": Look("#d55e00", "s"),
     "after": Look("#009e73", "^"),
+    "ensemble-distillation": Look("#9a6700", "v"),
     "mixed-precision": Look("#b0468c", "P"),
 }
 MUTED = "#6e6e6e"

@@ -90,8 +90,8 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     baseline of the same seed; `flop_bound` the baseline's FLOPs over the run's: what speed-up it could have at most if
     time went to the encoder's matrix products alone. The bound holds at equal precision, so it is only given for fp32.
     `difference` is the accuracy on the clean view minus that of the baseline of the same seed, as a fraction.
-    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes or trains on; other runs
-    start from no baseline and keep their own.
+    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes, distils into or trains
+    on; other runs start from no baseline and keep their own.
 
     None of these is a ratio of times: `speed_up` was measured in one process. But latency, throughput and energy of
     rows stand in one column, where a reader divides them. So an encoder and the baseline of its seed have to come from
@@ -111,7 +111,8 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
         frame["seed"].map(baseline[field])
         for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg")
     )
-    starts_from_baseline = (frame["pruning_level"] > 0) | (frame["technique"] == "continued")
+    unpruned = ["continued", "ensemble_distillation"]
+    starts_from_baseline = (frame["pruning_level"] > 0) | frame["technique"].isin(unpruned)
     return frame.assign(
         reduction=(1 - frame["parameters.total"] / parameters).where(frame["technique"] != "classical"),
         flop_bound=(flops / frame["flops_per_token"]).where(frame["precision"] == "fp32"),
