@@ -46,7 +46,7 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
         split = corpus.splits["validation"]
         guesses = together.log_probabilities(split["text"]).argmax(-1)
         report["ensemble"] = {
-            "temperatures": together.temperatures,
+            "weights": together.weights,
             "development_accuracy": evaluation.accuracy(np.asarray(split["label"]), guesses),
         }
         return experiment.finish(spec, corpus, working, model, tokenizer, report)
@@ -61,7 +61,7 @@ def distil(spec: RunSpec, corpus: Corpus, teacher: Stage, student: Stage) -> Sta
 
 
 def assemble(spec: RunSpec, corpus: Corpus, teacher: Stage) -> Ensemble:
-    """The classical classifier and the teacher, both from the training split, calibrated on the development split."""
+    """The classical classifier and the teacher, both from the training split, weighed on the development split."""
     train, development = corpus.splits["train"], corpus.splits["validation"]
     pipeline = classical.fit(train["text"], train["label"], seed=spec.seed)
     model, tokenizer = experiment.load(teacher, "fp32")
