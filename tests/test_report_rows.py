@@ -14,6 +14,16 @@ SPECS = [
     RunSpec(technique="pruning_distillation", pruning_level=0.25, distillation="after"),
     RunSpec(technique="ensemble_distillation"),
     RunSpec(technique="ensemble_distillation", pruning_level=0.75),
+    RunSpec(technique="one_shot", pruning_level=0.5, one_shot={"criterion": "first_order"}),
+    RunSpec(technique="one_shot", pruning_level=0.5),
+    RunSpec(technique="one_shot", pruning_level=0.5, distillation="after"),
+    RunSpec(technique="one_shot", pruning_level=0.75, one_shot={"epochs": 0}),
+    RunSpec(technique="minitron", pruning_level=0.5),
+    RunSpec(technique="minitron", pruning_level=0.5, minitron={"num_hidden_layers": 1}),
+    RunSpec(technique="from_scratch", pruning_level=0.75),
+    RunSpec(technique="vocabulary_trimming", vocabulary={"size": 900}),
+    RunSpec(technique="vocabulary_trimming", vocabulary={"size": 1500}),
+    RunSpec(technique="two_step_distillation"),
     RunSpec(technique="mixed_precision", precision="bf16"),
     RunSpec(technique="mixed_precision", precision="fp16", pruning_level=0.5),
 ]
@@ -25,6 +35,7 @@ def test_reads_every_name_that_a_run_can_have(spec):
     assert row.level == 100 * spec.pruning_level
     assert row.precision == spec.precision
     assert (row.distillation or "none") == spec.distillation
+    assert row.untrained == (spec.run.count("untrained") == 1)
 
 
 def test_order_is_that_of_the_tables_whatever_comes_in():
@@ -41,6 +52,14 @@ def test_levels_are_ordered_by_number_not_by_letter():
     ("continued", "Trained on"),
     ("ensemble-distillation", "Ensemble distilled"),
     ("ensemble-distillation-75", "Ensemble distilled, pruning 75 %"),
+    ("one-shot-magnitude-75", "One shot by magnitude, pruning 75 %"),
+    ("one-shot-random-75-joint", "One shot at random, pruning 75 %, distilled jointly"),
+    ("one-shot-first-order-50-untrained", "One shot by first-order importance, pruning 50 %, not trained after"),
+    ("minitron-2layers-50", "Minitron to 2 layers, pruning 50 %"),
+    ("minitron-1layers", "Minitron to 1 layer"),
+    ("from-scratch-75", "From scratch, pruning 75 %"),
+    ("vocabulary-trimming-40000tokens", "Vocabulary trimmed to 40,000 tokens"),
+    ("two-step-small", "Two-step distillation (small)"),
     ("pruning-50", "Pruning 50 %"),
     ("pruning-25-joint", "Pruning 25 %, distilled jointly"),
     ("mixed-precision-bf16", "Mixed precision, bf16"),

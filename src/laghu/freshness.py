@@ -22,6 +22,8 @@ def data_sha256(spec: RunSpec) -> str:
         unlabelled.append(spec.pretraining.text)
     if spec.technique == "ensemble_distillation":
         unlabelled.append(spec.ensemble.text)
+    if spec.technique == "vocabulary_trimming":
+        unlabelled.append(spec.vocabulary.text)
     return provenance.digest(corpus_sha256(spec.corpus), *map(text_sha256, unlabelled))
 
 

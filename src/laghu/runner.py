@@ -22,25 +22,15 @@ from PIL import Image
 from laghu import freshness, paths
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
+from laghu.report.rows import Row, row_of
 from laghu.spec import RunSpec, Study
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def title(spec: RunSpec) -> str:
-    """Heading of an executed notebook, e.g. "Pruning 50 %, then distillation, seed 1"."""
-    level = f"{100 * spec.pruning_level:g} %"
-    when = "jointly" if spec.distillation == "joint" else "after"
-    technique = {
-        "baseline": "Baseline",
-        "continued": "Baseline, trained on",
-        "ensemble_distillation": "An ensemble distilled" + (f", pruning {level}" if spec.pruning_level else ""),
-        "classical": "TF-IDF and a linear SVM",
-        "pruning": f"Pruning {level}",
-        "pruning_distillation": f"Pruning {level}, distilled {when}",
-        "mixed_precision": f"Mixed precision, {spec.precision}" + (f", pruning {level}" if spec.pruning_level else ""),
-    }[spec.technique]
-    return f"{technique} (seed {spec.seed})"
+    """Heading of an executed notebook, e.g. "Pruning 50 %, distilled after (seed 1)"."""
+    return f"{Row.parse(row_of(spec.run)).label} (seed {spec.seed})"
 
 
 def execute(spec: RunSpec) -> Path:

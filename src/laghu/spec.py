@@ -1,23 +1,28 @@
 """What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from laghu import paths
 from laghu.errors import LaghuError
 
 Technique = Literal[
     "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
+    "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation",
 ]
 TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"]
 Precision = Literal["fp32", "fp16", "bf16"]
 CostPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
+TokenCorpusName = Literal["mahaner", "ud-marathi", "token-sample"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+# What runs on labelled words take from the settings that are common to a study's runs on labelled texts.
+_SHARED_WITH_TOKENS = ("model", "architecture", "pretraining", "measuring")
 
 # Names that IPython itself puts beside the parameters in a notebook's namespace.
 _IPYTHON_NAMES = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -109,6 +114,61 @@ class Ensembling(_Settings):
     learning_rate: float = Field(3e-4, gt=0)
 
 
+class OneShot(_Settings):
+    """FFN neurons cut at once by a score, then trained for a while (`laghu.techniques.one_shot`)."""
+
+    criterion: Literal["magnitude", "random", "first_order"] = "magnitude"
+    epochs: float = Field(5, ge=0, description="of training afterwards; 0: as it was cut")
+    learning_rate: float = Field(3e-4, gt=0)
+    texts: int = Field(256, ge=1, description="of the training split, over which `first_order` is taken")
+
+
+class Minitron(_Settings):
+    """Width and depth pruned by activations, then distilled on logits (Muralidharan et al. 2024)."""
+
+    num_hidden_layers: int | None = Field(None, ge=1, description="layers that stay; None: all")
+    epochs: float = Field(5, ge=0, description="of distillation afterwards; 0: as it was cut")
+    learning_rate: float = Field(3e-4, gt=0)
+    texts: int = Field(256, ge=1, description="of the training split, over which importance is taken")
+
+
+class VocabularyTrimming(_Settings):
+    """The embeddings of rare tokens cut away (`laghu.techniques.vocabulary_trimming`)."""
+
+    size: int = Field(1500, ge=1, description="tokens that stay, special ones among them")
+    text: TextName = Field("sample", description="source whose tokens are counted, beside the training split")
+
+
+class TwoStep(_Settings):
+    """Extreme compression of the encoder before it is fine-tuned (Gurgurov et al. 2025, arXiv 2505.16956)."""
+
+    name: str = Field("small", pattern=r"^[a-z][a-z0-9]*$", description="tells runs of one study apart")
+    num_hidden_layers: int = Field(1, ge=1, description="after step 1")
+    layers: Literal["stride", "last", "random"] = Field("stride", description="which the student starts from")
+    intermediate_size: int = Field(256, ge=1, description="after step 2, by first-order importance")
+    hidden_size: int = Field(64, ge=1, description="after step 3")
+    width: Literal["truncated", "head_aligned", "svd"] = "truncated"
+    vocab_size: int = Field(1500, ge=1, description="after step 4; special tokens among them")
+    steps: int = Field(250, ge=0, description="of each of the two distillations")
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    warm_up: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
+    mask_probability: float = Field(0.15, gt=0, lt=1)
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of the labels; 1 - alpha goes to the teacher's logits")
+    rows: Literal["packed", "padded"] = Field("packed", description="running text, or a text a row as the authors do")
+    positions: Literal["all_real", "with_padding", "masked_only"] = Field(
+        "all_real", description="where the teacher's logits are matched; the authors' is with_padding"
+    )
+    texts: int = Field(256, ge=1, description="held out from the distillations; first-order importance is over them")
+    seed: int = Field(0, ge=0, description="one student serves every seed of a study")
+
+    @model_validator(mode="after")
+    def _padding_is_there(self) -> Self:
+        if self.positions == "with_padding" and self.rows == "packed":
+            raise ValueError("positions 'with_padding' needs rows 'padded': packed rows have no padding")
+        return self
+
+
 class Measuring(_Settings):
     """How cost and quality are measured; equal for all runs of a study, or their timings can't be compared."""
 
@@ -142,7 +202,18 @@ class RunSpec(_Settings):
     pruning: Pruning = Pruning()
     distilling: Distilling = Distilling()
     ensemble: Ensembling = Ensembling()
+    one_shot: OneShot = OneShot()
+    minitron: Minitron = Minitron()
+    vocabulary: VocabularyTrimming = VocabularyTrimming()
+    two_step: TwoStep = TwoStep()
     measuring: Measuring = Measuring()
+
+    @field_validator("corpus", mode="before")
+    @classmethod
+    def _texts_are_labelled(cls, name: Any) -> Any:
+        if name in get_args(TokenCorpusName):
+            raise ValueError(f"{name} has a label for every word; use the template token_classification")
+        return name
 
     @model_validator(mode="after")
     def _technique_fits_its_parameters(self) -> Self:
@@ -155,10 +226,39 @@ class RunSpec(_Settings):
             "pruning_distillation": not (pruned and distilled)
             and "pruning_distillation takes pruning_level above 0 and distillation 'joint' or 'after'",
             "ensemble_distillation": distilled and "ensemble_distillation takes distillation 'none': it has its own",
+            "one_shot": not pruned and "one_shot takes pruning_level above 0",
+            "minitron": (distilled or not (pruned or self.minitron.num_hidden_layers))
+            and "minitron takes distillation 'none', and pruning_level above 0 or minitron.num_hidden_layers",
+            "from_scratch": (not pruned or distilled or self.model)
+            and "from_scratch takes pruning_level above 0, distillation 'none' and no model",
+            "vocabulary_trimming": distilled and not pruned
+            and "vocabulary_trimming takes distillation 'none' unless pruning_level is above 0",
+            "two_step_distillation": (pruned or distilled or self.model)
+            and "two_step_distillation takes pruning_level 0, distillation 'none' and no model",
             "mixed_precision": self.precision == "fp32" and "mixed_precision takes precision 'fp16' or 'bf16'",
         }[self.technique]
         if wrong:
             raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit_the_architecture(self) -> Self:
+        """What is pretrained here has a known shape, so that no part of it can be asked to grow."""
+        shape, smaller = self.architecture, []
+        match self.technique:
+            case "minitron" if not self.model:
+                smaller = [("minitron.num_hidden_layers", self.minitron.num_hidden_layers or 1, "num_hidden_layers")]
+            case "vocabulary_trimming" if not self.model:
+                smaller = [("vocabulary.size", self.vocabulary.size, "vocab_size")]
+            case "two_step_distillation":
+                names = ("num_hidden_layers", "intermediate_size", "hidden_size", "vocab_size")
+                smaller = [(f"two_step.{name}", getattr(self.two_step, name), name) for name in names]
+                if self.two_step.hidden_size % shape.num_attention_heads:
+                    raise ValueError(f"two_step.hidden_size {self.two_step.hidden_size} must be a multiple of "
+                                     f"num_attention_heads {shape.num_attention_heads}")
+        for name, value, field in smaller:
+            if value > (most := getattr(shape, field)):
+                raise ValueError(f"{name} {value} must not exceed the architecture's {field} {most}")
         return self
 
     @classmethod
@@ -175,19 +275,40 @@ class RunSpec(_Settings):
     @property
     def run(self) -> str:
         """Name of the run within its study, e.g. `pruning-50-joint-seed1`; also the stem of its files."""
-        parts = [self.technique.split("_")[0] if self.technique == "pruning_distillation" else
-                 self.technique.replace("_", "-")]
+        short = {"pruning_distillation": "pruning", "two_step_distillation": "two-step"}
+        parts = [short.get(self.technique, self.technique.replace("_", "-")), *self._variant()]
         if self.pruning_level:
             parts.append(f"{100 * self.pruning_level:g}".replace(".", "p"))
         if self.distillation != "none":
             parts.append(self.distillation)
+        if self._untrained():
+            parts.append("untrained")
         if self.precision != "fp32":
             parts.append(self.precision)
         return "-".join([*parts, f"seed{self.seed}"])
 
+    def _variant(self) -> list[str]:
+        """What tells runs of one technique apart beside level, distillation, precision and seed."""
+        match self.technique:
+            case "one_shot":
+                return [self.one_shot.criterion.replace("_", "-")]
+            case "minitron" if self.minitron.num_hidden_layers:
+                return [f"{self.minitron.num_hidden_layers}layers"]
+            case "vocabulary_trimming":
+                return [f"{self.vocabulary.size}tokens"]
+            case "two_step_distillation":
+                return [self.two_step.name]
+        return []
+
+    def _untrained(self) -> bool:
+        """Whether nothing follows a cut: no training, no distillation."""
+        settings = {"one_shot": self.one_shot, "minitron": self.minitron}.get(self.technique)
+        return settings is not None and not settings.epochs and self.distillation != "after"
+
     @property
     def distilled(self) -> bool:
-        return self.distillation != "none" or self.technique == "ensemble_distillation"
+        taught = self.technique in ("ensemble_distillation", "minitron", "two_step_distillation")
+        return self.distillation != "none" or (taught and not self._untrained())
 
 
 class PaperShape(Architecture):
@@ -245,6 +366,88 @@ class CostRun(_Settings):
         return checked(cls, _plain_values(namespace))
 
 
+class TokenFineTuning(FineTuning):
+    """`FineTuning` with defaults for corpora of some hundred sentences."""
+
+    epochs: float = Field(10, ge=0)
+    batch_size: int = Field(16, ge=1)
+    max_length: int = Field(128, ge=8, description="tokens; of longer sentences the last words are not read")
+
+
+class TokenPruning(Pruning):
+    """`Pruning` of the FFN neurons alone, and to a density that is asked for."""
+
+    method: Literal["topk"] = "topk"
+    attention: Literal["none"] = "none"
+    epochs: float = Field(10, gt=0)
+
+
+class TokenRun(_Settings):
+    """One run on a corpus with a label for every word: a token classifier at one pruning level with one seed.
+
+    At level 0 it is the baseline, fine-tuned and no more; above it, the baseline of the same seed is pruned by block
+    movement pruning, and with distillation "joint" taught by it meanwhile.
+    """
+
+    study: str = Field("manual", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    corpus: TokenCorpusName = "token-sample"
+    pruning_level: float = Field(0.0, ge=0, lt=1, description="fraction of the FFN neurons removed")
+    distillation: Literal["none", "joint"] = "none"
+    seed: int = Field(0, ge=0)
+    model: str | None = Field(None, description="Hugging Face name or path; None: pretrain the architecture here")
+    architecture: Architecture = Architecture()
+    pretraining: Pretraining = Pretraining()
+    fine_tuning: TokenFineTuning = TokenFineTuning()
+    pruning: TokenPruning = TokenPruning()
+    distilling: Distilling = Distilling()
+    measuring: Measuring = Measuring()
+
+    @field_validator("corpus", mode="before")
+    @classmethod
+    def _words_are_labelled(cls, name: Any) -> Any:
+        if name in get_args(RunSpec.model_fields["corpus"].annotation):
+            raise ValueError(f"{name} has one label for a whole text; use another template, such as baseline")
+        return name
+
+    @model_validator(mode="after")
+    def _teaching_comes_with_pruning(self) -> Self:
+        if self.distillation == "joint" and not self.pruning_level:
+            raise ValueError("distillation 'joint' takes pruning_level above 0: the baseline is the teacher")
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_fit_the_architecture(self) -> Self:
+        most = self.architecture.max_position_embeddings
+        lengths = {"fine_tuning.max_length": self.fine_tuning.max_length,
+                   "measuring.sequence_length": self.measuring.sequence_length}
+        for name, length in lengths.items():
+            if not self.model and length > most:
+                raise ValueError(f"{name} {length} must not exceed the architecture's max_position_embeddings {most}")
+        return self
+
+    @classmethod
+    def from_parameters(cls, namespace: Mapping[str, Any]) -> Self:
+        """Build it from a notebook's `globals()`, as `RunSpec.from_parameters` does.
+
+        Raises:
+            LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
+        """
+        return checked(cls, _plain_values(namespace))
+
+    @property
+    def on_texts(self) -> RunSpec:
+        """A run on texts of the same name, seed, encoder and measuring: what the two kinds share goes by it."""
+        technique = {"none": "pruning", "joint": "pruning_distillation"}[self.distillation]
+        shared = ("study", "pruning_level", "distillation", "seed", "model", "architecture", "pretraining", "measuring")
+        return RunSpec(technique=technique if self.pruning_level else "baseline",
+                       **{name: getattr(self, name) for name in shared})
+
+    @property
+    def run(self) -> str:
+        """Name of the run within its study, e.g. `mahaner-pruning-50-joint-seed1`; also the stem of its files."""
+        return f"{self.corpus}-{self.on_texts.run}"
+
+
 class Study(_Settings):
     """A named list of runs that share their settings: one file in `studies/`."""
 
@@ -252,13 +455,15 @@ class Study(_Settings):
     title: str
     runs: tuple[RunSpec, ...]
     cost: CostSpec | None = None
+    tokens: tuple[TokenRun, ...] = ()
     ships: str | None = Field(None, description="run whose model is exported for readers")
 
     @classmethod
     def load(cls, name: str) -> Self:
         """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed.
 
-        Beside them may stand `cost`, the settings of a `CostSpec`, and `ships`, the run whose model is given away.
+        Beside them may stand `cost`, the settings of a `CostSpec`; `tokens`, a list of `TokenRun`s, each made for each
+        seed with what `common` says of the encoder and of measuring; and `ships`, the run whose model is given away.
 
         Raises:
             LaghuError: no such study, invalid YAML, an unknown key, a value out of bounds or two runs of one name.
@@ -271,6 +476,7 @@ class Study(_Settings):
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
             cost, ships = content.pop("cost", None), content.pop("ships", None)
+            words = content.pop("tokens", [])
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {reason}") from error
@@ -279,17 +485,26 @@ class Study(_Settings):
             raise LaghuError(f"{file.name}: seeds must be a list, common a mapping and runs a list of mappings")
         if not isinstance(cost, dict | None):
             raise LaghuError(f"{file.name}: cost = {cost!r} must be a mapping")
+        if not (isinstance(words, list) and all(isinstance(row, dict) for row in words)):
+            raise LaghuError(f"{file.name}: tokens must be a list of mappings")
         if content:
             raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
-                             "and optionally cost and ships")
-        runs = tuple(checked(RunSpec, {**common, **row, "study": name, "seed": seed}) for seed in seeds for row in rows)
+                             "and optionally cost, tokens and ships")
+        runs = tuple(
+            checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed}) for seed in seeds for row in rows
+        )
+        encoder = {name: common[name] for name in _SHARED_WITH_TOKENS if name in common}
+        tokens = tuple(
+            checked(TokenRun, {**_merged(encoder, row), "study": name, "seed": seed}) for seed in seeds for row in words
+        )
         names = [run.run for run in runs]
-        if repeated := sorted({run for run in names if names.count(run) > 1}):
+        listed = [*names, *(run.run for run in tokens)]
+        if repeated := sorted({run for run in listed if listed.count(run) > 1}):
             raise LaghuError(f"{file.name}: lists {', '.join(repeated)} more than once")
         if ships is not None and ships not in names:
             raise LaghuError(f"{file.name}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
         cost = None if cost is None else checked(CostSpec, cost)
-        return cls(name=name, title=title, runs=runs, cost=cost, ships=ships)
+        return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships)
 
     def find(self, run: str) -> RunSpec:
         """The run of that name.
@@ -301,6 +516,13 @@ class Study(_Settings):
             if spec.run == run:
                 return spec
         raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(spec.run for spec in self.runs)}")
+
+
+def _merged(common: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a row over those of all rows; in a group that both name, the row's fields over the others."""
+    groups = {name: {**common[name], **value} for name, value in row.items()
+              if isinstance(value, dict) and isinstance(common.get(name), dict)}
+    return {**common, **row, **groups}
 
 
 def _plain_values(namespace: Mapping[str, Any]) -> dict[str, Any]:

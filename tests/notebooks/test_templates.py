@@ -15,6 +15,12 @@ RUNS = {
     "pruning": ({"pruning_level": 0.5}, "pruning-50-seed0"),
     "pruning_distillation": ({"pruning_level": 0.25, "distillation": "after"}, "pruning-25-after-seed0"),
     "ensemble_distillation": ({"pruning_level": 0.5}, "ensemble-distillation-50-seed0"),
+    "one_shot": ({"pruning_level": 0.5, "one_shot": {"epochs": 0}}, "one-shot-magnitude-50-untrained-seed0"),
+    "minitron": ({"pruning_level": 0.5, "minitron": {"epochs": 1}}, "minitron-50-seed0"),
+    "from_scratch": ({"pruning_level": 0.5}, "from-scratch-50-seed0"),
+    "vocabulary_trimming": ({"vocabulary": {"size": 250}}, "vocabulary-trimming-250tokens-seed0"),
+    "two_step_distillation": ({"two_step": {"intermediate_size": 32, "hidden_size": 16, "vocab_size": 250, "steps": 4}},
+                              "two-step-small-seed0"),
     "mixed_precision": ({"precision": "bf16", "pruning_level": 0.75, "distillation": "joint"},
                         "mixed-precision-75-joint-bf16-seed0"),
 }
@@ -39,13 +45,14 @@ def test_template_runs_and_writes_its_record(checkout, technique):
     record = RunRecord.load(checkout.folder / "results" / "manual" / f"{run}.json")
     assert record.run == run and record.synthetic
     assert record.rows.published == len(record.predictions) == 240
-    assert record.pruning_level == parameters.get("pruning_level", 0.0)
+    neurons = parameters.get("two_step", {}).get("intermediate_size", 64 * (1 - parameters.get("pruning_level", 0)))
+    assert record.pruning_level == (0.0 if technique == "classical" else 1 - neurons / 64)
     assert record.settings["measuring"]["bootstrap"] == TINY["measuring"]["bootstrap"]
     if record.surgery_error is not None:
         assert record.surgery_error < 1e-5
     if technique != "classical":
         assert record.parameters.total > record.parameters.encoder > 0
-        assert record.intermediate_size == 64 * (1 - record.pruning_level)
+        assert record.intermediate_size == neurons
     page = nbformat.read(str(checkout.folder / "elsewhere" / "out.ipynb"), as_version=4)
     outputs = [output for cell in page.cells for output in cell.get("outputs", [])]
     assert outputs and not [output for output in outputs if output.output_type == "error"]

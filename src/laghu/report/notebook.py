@@ -29,6 +29,11 @@ _SUMMARY = {
 }
 
 
+def training(report: dict[str, Any]) -> Figure | str:
+    """`loss_curve` of a stage, or a sentence in its place if the stage trained nothing."""
+    return loss_curve(report) if report["steps"] else "Nothing was trained: the model is as it was cut."
+
+
 def loss_curve(report: dict[str, Any]) -> Figure:
     """Training loss and learning rate by optimiser step, from the `log` of a stage's report.
 

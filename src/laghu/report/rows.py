@@ -15,22 +15,36 @@ GROUPS = {
     "joint": "Joint distillation",
     "after": "Distillation after",
     "ensemble-distillation": "Ensemble distilled",
+    "one-shot": "One shot",
+    "minitron": "Minitron",
+    "from-scratch": "From scratch",
+    "vocabulary-trimming": "Vocabulary trimmed",
+    "two-step": "Two-step distillation",
     "mixed-precision": "Mixed precision",
 }
+_VARIANTS = {"magnitude": "by magnitude", "random": "at random", "first-order": "by first-order importance"}
 
 _NAME = re.compile(
-    r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision)"
-    r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?:-(?P<precision>fp16|bf16))?"
+    r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision|one-shot|minitron"
+    r"|from-scratch|vocabulary-trimming|two-step)"
+    r"(?:-(?P<variant>magnitude|random|first-order|\d+layers|\d+tokens|(?<=two-step-)[a-z][a-z0-9]*))?"
+    r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?P<untrained>-untrained)?"
+    r"(?:-(?P<precision>fp16|bf16))?"
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row's name taken apart; `level` is in percent of the FFN neurons removed."""
+    """A row's name taken apart; `level` is in percent of the FFN neurons removed.
+
+    `variant` is what `RunSpec.run` puts behind the technique, e.g. "magnitude" or "4000tokens".
+    """
 
     technique: str
+    variant: str
     level: float
     distillation: str | None
+    untrained: bool
     precision: str
 
     @classmethod
@@ -43,7 +57,10 @@ class Row:
         if not (match := _NAME.fullmatch(name)):
             raise LaghuError(f"{name!r} is not the name of a row; one is pruning-50-joint, without -seed<N>")
         level = float((match["level"] or "0").replace("p", "."))
-        return cls(match["technique"], level, match["distillation"], match["precision"] or "fp32")
+        return cls(
+            match["technique"], match["variant"] or "", level, match["distillation"], bool(match["untrained"]),
+            match["precision"] or "fp32",
+        )
 
     @property
     def group(self) -> str:
@@ -56,15 +73,26 @@ class Row:
         pruned = f"pruning {self.level:g} %" if self.level else None
         distilled = {"joint": "distilled jointly", "after": "distilled after", None: None}[self.distillation]
         precision = None if self.precision == "fp32" else self.precision
-        name = None if self.technique == "pruning" else GROUPS[self.technique]
-        text = ", ".join(filter(None, [name, precision if name else None, pruned, distilled,
+        name = None if self.technique == "pruning" else " ".join(filter(None, [GROUPS[self.technique], self._variant]))
+        untrained = "not trained after" if self.untrained else None
+        text = ", ".join(filter(None, [name, precision if name else None, pruned, distilled, untrained,
                                        None if name else precision]))
         return text[0].upper() + text[1:]
 
     @property
-    def order(self) -> tuple[int, float, str]:
+    def _variant(self) -> str:
+        """The variant in words, e.g. "to 4,000 tokens"."""
+        if count := re.fullmatch(r"(\d+)(layers|tokens)", self.variant):
+            number, unit = int(count[1]), count[2] if int(count[1]) > 1 else count[2].removesuffix("s")
+            return f"to {number:,} {unit}"
+        return _VARIANTS.get(self.variant, self.variant and f"({self.variant})")
+
+    @property
+    def order(self) -> tuple[int, str, float, str, bool, str]:
         """Key to sort rows by."""
-        return list(GROUPS).index(self.group), self.level, self.precision
+        variant = self.variant.rjust(12, "0") if self.variant[:1].isdigit() else self.variant
+        distillation = self.distillation or ""
+        return list(GROUPS).index(self.group), variant, self.level, distillation, self.untrained, self.precision
 
 
 def row_of(run: str) -> str:

@@ -34,6 +34,11 @@ LOOKS = {
     "joint": Look("#d55e00", "s"),
     "after": Look("#009e73", "^"),
     "ensemble-distillation": Look("#9a6700", "v"),
+    "one-shot": Look("#5c5c00", "<"),
+    "minitron": Look("#a23b72", ">"),
+    "from-scratch": Look("#4d4d4d", "h"),
+    "vocabulary-trimming": Look("#1f78b4", "p"),
+    "two-step": Look("#8c2d04", "8"),
     "mixed-precision": Look("#b0468c", "P"),
 }
 MUTED = "#6e6e6e"

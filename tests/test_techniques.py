@@ -1,0 +1,273 @@
+"""Techniques on a few headlines: each model against one put together by hand from the teacher."""
+
+import shutil
+
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from headlines import HEADLINES
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
+
+from laghu import experiment, provenance, techniques
+from laghu.compression import importance
+from laghu.corpora import Corpus
+from laghu.errors import LaghuError
+from laghu.spec import RunSpec, checked
+from laghu.stages import Stage
+
+SHAPE = {
+    "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
+    "max_position_embeddings": 32,
+}
+SETTINGS = {
+    "architecture": SHAPE,
+    "pretraining": {"steps": 4, "batch_size": 4, "sequence_length": 16},
+    "fine_tuning": {"epochs": 1, "batch_size": 4, "max_length": 16, "learning_rate": 1e-2},
+    "distilling": {"epochs": 1},
+}
+SIZES = {"num_hidden_layers": 2, "intermediate_size": 8, "hidden_size": 8, "vocab_size": 180}
+
+
+def spec_of(technique: str, **parameters) -> RunSpec:
+    return RunSpec(technique=technique, **SETTINGS | parameters)
+
+
+def split(texts: list[str]) -> Dataset:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["a", "b", "c"])})
+    return Dataset.from_dict({"text": texts, "label": [i % 3 for i in range(len(texts))]}, features=features)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    splits = DatasetDict({"train": split(HEADLINES * 2), "validation": split(HEADLINES), "test": split(HEADLINES)})
+    return Corpus("sample", splits, ["a", "b", "c"], {}, "digest", "CC0-1.0", "nobody", True, "")
+
+
+@pytest.fixture(scope="module")
+def teacher(corpus, tmp_path_factory):
+    """A teacher in a checkout of its own, where the tests of this module go on."""
+    folder = tmp_path_factory.mktemp("techniques")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("pyproject.toml", "requirements.lock"):
+            shutil.copy(provenance.paths.root() / name, folder)
+        patch.setenv("LAGHU_HOME", str(folder))
+        yield experiment.teacher(spec_of("baseline"), corpus)
+
+
+def model_of(stage: Stage) -> torch.nn.Module:
+    return AutoModelForSequenceClassification.from_pretrained(stage.model).eval()
+
+
+def logits(stage: Stage, model: torch.nn.Module | None = None) -> torch.Tensor:
+    tokenizer = AutoTokenizer.from_pretrained(stage.model)
+    with torch.no_grad():
+        return (model or model_of(stage))(**tokenizer(HEADLINES, padding=True, return_tensors="pt")).logits
+
+
+def without_neurons(stage: Stage, kept: list[list[int]]) -> torch.nn.Module:
+    """The stage's model with all but the kept neurons silenced where they are read."""
+    model = model_of(stage)
+    for layer, indices in zip(model.bert.encoder.layer, kept, strict=True):
+        gone = [neuron for neuron in range(16) if neuron not in indices]
+        layer.output.dense.weight.data[:, gone] = 0
+    return model
+
+
+# ------------------------------------------------------------------------------------------------ cut at once
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random", "first_order"])
+def test_one_shot_cuts_the_neurons_of_lowest_score_and_nothing_else(corpus, teacher, criterion):
+    spec = spec_of("one_shot", pruning_level=0.75, one_shot={"criterion": criterion, "epochs": 0})
+    (cut,) = techniques.compress(spec, corpus, teacher)
+    assert [len(indices) for indices in cut.report["kept"]] == [4, 4, 4]
+    assert cut.report["steps"] == 0 and cut.report["energy_kwh"] > 0
+    torch.testing.assert_close(logits(cut), logits(cut, without_neurons(teacher, cut.report["kept"])))
+    if criterion == "magnitude":
+        layer = model_of(teacher).bert.encoder.layer[1]
+        up, down = (dense.weight.detach().double() for dense in (layer.intermediate.dense, layer.output.dense))
+        bias = layer.intermediate.dense.bias.detach().double()
+        sizes = [float((up[i] ** 2).sum() + bias[i] ** 2 + (down[:, i] ** 2).sum()) for i in range(16)]
+        assert sorted(sorted(range(16), key=sizes.__getitem__)[-4:]) == cut.report["kept"][1]
+
+
+def test_one_shot_neurons_do_not_depend_on_what_follows(corpus, teacher):
+    settings = {"criterion": "random", "epochs": 1}
+    trained = spec_of("one_shot", pruning_level=0.5, one_shot=settings)
+    after = spec_of("one_shot", pruning_level=0.5, one_shot=settings, distillation="after")
+    joint = spec_of("one_shot", pruning_level=0.5, one_shot=settings, distillation="joint")
+    (plain,) = techniques.compress(trained, corpus, teacher)
+    same, distilled = techniques.compress(after, corpus, teacher)
+    (jointly,) = techniques.compress(joint, corpus, teacher)
+    assert same.key == plain.key and len({plain.key, distilled.key, jointly.key}) == 3
+    assert plain.report["kept"] == jointly.report["kept"]
+    assert plain.report["steps"] == len(HEADLINES) * 2 // 4
+    other = techniques.compress(trained.model_copy(update={"seed": 1}), corpus, teacher)
+    assert other[0].report["kept"] != plain.report["kept"]
+
+
+def test_minitron_keeps_the_layers_that_turn_their_input_most(corpus, teacher):
+    spec = spec_of("minitron", pruning_level=0.5, minitron={"num_hidden_layers": 2, "epochs": 0})
+    (cut,) = techniques.compress(spec, corpus, teacher)
+    influence = cut.report["influence"]
+    assert cut.report["layers"] == sorted(sorted(range(3), key=influence.__getitem__)[1:])
+    by_hand = model_of(teacher)
+    by_hand.bert.encoder.layer = torch.nn.ModuleList(by_hand.bert.encoder.layer[i] for i in cut.report["layers"])
+    for layer, indices in zip(by_hand.bert.encoder.layer, cut.report["kept"], strict=True):
+        gone = [neuron for neuron in range(16) if neuron not in indices]
+        layer.output.dense.weight.data[:, gone] = 0
+    torch.testing.assert_close(logits(cut), logits(cut, by_hand))
+
+
+def test_minitron_is_then_distilled(corpus, teacher):
+    spec = spec_of("minitron", pruning_level=0.5, minitron={"epochs": 1})
+    (distilled,) = techniques.compress(spec, corpus, teacher)
+    assert distilled.report["steps"] == len(HEADLINES) * 2 // 4
+    assert len(distilled.report["layers"]) == 3
+    assert not torch.equal(logits(distilled), logits(distilled, without_neurons(teacher, distilled.report["kept"])))
+
+
+# ------------------------------------------------------------------------------------------------ from scratch
+
+
+def test_from_scratch_has_the_pruned_shape_from_the_beginning(corpus, teacher):
+    backbone, classifier = techniques.compress(spec_of("from_scratch", pruning_level=0.75), corpus, teacher)
+    assert AutoConfig.from_pretrained(backbone.model).intermediate_size == 4
+    assert backbone.report["steps"] == 4
+    (pruned,) = techniques.compress(
+        spec_of("one_shot", pruning_level=0.75, one_shot={"epochs": 0}), corpus, teacher
+    )
+    shapes = [{name: p.shape for name, p in model_of(stage).named_parameters()} for stage in (classifier, pruned)]
+    assert shapes[0] == shapes[1]
+
+
+# ------------------------------------------------------------------------------------------------ vocabulary
+
+
+def test_texts_whose_tokens_survive_are_classified_as_before(corpus, teacher):
+    size = len(AutoTokenizer.from_pretrained(teacher.model)) - 20
+    spec = spec_of("vocabulary_trimming", vocabulary={"size": size})
+    (trimmed,) = techniques.compress(spec, corpus, teacher)
+    before, after = (AutoTokenizer.from_pretrained(stage.model) for stage in (teacher, trimmed))
+    same = [i for i, text in enumerate(HEADLINES) if before.tokenize(text) == after.tokenize(text)]
+    assert len(after) == size == model_of(trimmed).config.vocab_size
+    assert same
+    for index in same:
+        one = [HEADLINES[index]]
+        with torch.no_grad():
+            was, now = (
+                model_of(stage)(**tokenizer(one, return_tensors="pt")).logits
+                for stage, tokenizer in ((teacher, before), (trimmed, after))
+            )
+        assert torch.equal(was, now)
+    assert trimmed.report["tokens_per_text"]["after"] >= trimmed.report["tokens_per_text"]["before"]
+
+
+def test_a_pruned_model_can_be_trimmed(corpus, teacher):
+    spec = spec_of("vocabulary_trimming", pruning_level=0.5, distillation="after", vocabulary={"size": 180})
+    stages = techniques.compress(spec, corpus, teacher)
+    assert [stage.name for stage in stages] == ["pruned", "distilled", "trimmed"]
+    config = AutoConfig.from_pretrained(stages[-1].model)
+    assert (config.intermediate_size, config.vocab_size) == (8, 180)
+
+
+# ------------------------------------------------------------------------------------------------ two steps
+
+
+def closed_form(layers: int, ffn: int, hidden: int, vocabulary: int) -> int:
+    """Parameters of a masked language model with tied embeddings, 32 positions and 2 token types."""
+    embeddings = (vocabulary + 32 + 2) * hidden + 2 * hidden
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden + 2 * hidden * ffn + ffn + hidden + 2 * hidden
+    return embeddings + layers * layer + hidden * hidden + 3 * hidden + vocabulary
+
+
+@pytest.mark.parametrize(("layers", "width", "rows", "positions"), [
+    ("stride", "truncated", "packed", "all_real"), ("last", "head_aligned", "padded", "with_padding"),
+    ("random", "svd", "packed", "masked_only"),
+])
+def test_each_step_has_the_size_of_the_closed_form(corpus, teacher, layers, width, rows, positions):
+    two_step = {
+        **SIZES, "layers": layers, "width": width, "rows": rows, "positions": positions, "steps": 2, "texts": 8,
+        "batch_size": 4,
+    }
+    stages = techniques.compress(spec_of("two_step_distillation", two_step=two_step), corpus, teacher)
+    vocabulary = len(AutoTokenizer.from_pretrained(teacher.model))
+    wanted = [(2, 16, 16, vocabulary), (2, 8, 8, vocabulary), (2, 8, 8, 180)]
+    for stage, sizes in zip(stages, wanted, strict=False):
+        model = BertForMaskedLM.from_pretrained(stage.model)
+        assert sum(parameter.numel() for parameter in model.parameters()) == closed_form(*sizes)
+    assert [stage.report["steps"] for stage in stages[:3]] == [2, 2, 0]
+    config = AutoConfig.from_pretrained(stages[3].model)
+    assert isinstance(config, BertConfig)
+    assert {name: getattr(config, name) for name in SIZES} == SIZES
+
+
+def test_the_small_encoder_serves_every_seed_and_each_step_only_what_it_depends_on(corpus, teacher):
+    two_step = {**SIZES, "steps": 0, "texts": 8}
+    spec = spec_of("two_step_distillation", two_step=two_step)
+    first = techniques.compress(spec, corpus, teacher)
+    second = techniques.compress(spec.model_copy(update={"seed": 1}), corpus, teacher)
+    assert [a.key == b.key for a, b in zip(first, second, strict=True)] == [True, True, True, False]
+    narrower = spec_of("two_step_distillation", two_step={**two_step, "hidden_size": 4, "name": "narrower"})
+    third = techniques.compress(narrower, corpus, teacher)
+    assert [a.key == b.key for a, b in zip(first, third, strict=True)] == [True, False, False, False]
+
+
+def test_without_distillation_the_shallow_encoder_is_the_teachers_chosen_layers(corpus, teacher):
+    spec = spec_of("two_step_distillation", two_step={**SIZES, "layers": "last", "steps": 0, "texts": 8})
+    shallow = techniques.compress(spec, corpus, teacher)[0]
+    backbone = BertForMaskedLM.from_pretrained(experiment.backbone(spec).model)
+    student = BertForMaskedLM.from_pretrained(shallow.model)
+    for index in (0, 1):
+        theirs, ours = backbone.bert.encoder.layer[index + 1], student.bert.encoder.layer[index]
+        assert all(torch.equal(a, b) for a, b in zip(theirs.parameters(), ours.parameters(), strict=True))
+
+
+def test_holding_out_all_text_is_refused(corpus, teacher):
+    spec = spec_of("two_step_distillation", two_step={**SIZES, "texts": 10**6, "name": "greedy"})
+    with pytest.raises(LaghuError, match=r"two_step\.texts 1000000 must be below the"):
+        techniques.compress(spec, corpus, teacher)
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(("technique", "parameters", "reason"), [
+    ("one_shot", {}, "one_shot takes pruning_level above 0"),
+    ("minitron", {}, "minitron.num_hidden_layers"),
+    ("minitron", {"minitron": {"num_hidden_layers": 4}}, "minitron.num_hidden_layers 4 must not exceed"),
+    ("from_scratch", {"pruning_level": 0.5, "model": "a/b"}, "and no model"),
+    ("vocabulary_trimming", {"vocabulary": {"size": 201}}, "vocabulary.size 201 must not exceed .* vocab_size 200"),
+    ("vocabulary_trimming", {"distillation": "after"}, "unless pruning_level is above 0"),
+    ("two_step_distillation", {"two_step": {**SIZES, "hidden_size": 7}}, "hidden_size 7 must be a multiple of .* 2"),
+    ("two_step_distillation", {"two_step": {**SIZES, "hidden_size": 32}}, "hidden_size 32 must not exceed"),
+    ("two_step_distillation", {"two_step": {**SIZES, "num_hidden_layers": 4}}, "num_hidden_layers 4 must not exceed"),
+    ("two_step_distillation", {"two_step": {**SIZES, "positions": "with_padding"}}, "needs rows 'padded'"),
+    ("two_step_distillation", {"two_step": SIZES, "pruning_level": 0.5}, "takes pruning_level 0"),
+])
+def test_what_cannot_be_is_refused_by_name(technique, parameters, reason):
+    with pytest.raises(LaghuError, match=reason) as caught:
+        checked(RunSpec, {"technique": technique, **SETTINGS, **parameters})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("technique", "parameters", "name"), [
+    ("one_shot", {"pruning_level": 0.75}, "one-shot-magnitude-75-seed0"),
+    ("one_shot", {"pruning_level": 0.75, "one_shot": {"epochs": 0, "criterion": "first_order"}},
+     "one-shot-first-order-75-untrained-seed0"),
+    ("one_shot", {"pruning_level": 0.5, "distillation": "after", "one_shot": {"epochs": 0}},
+     "one-shot-magnitude-50-after-seed0"),
+    ("minitron", {"minitron": {"num_hidden_layers": 2}}, "minitron-2layers-seed0"),
+    ("from_scratch", {"pruning_level": 0.5}, "from-scratch-50-seed0"),
+    ("vocabulary_trimming", {"vocabulary": {"size": 190}, "pruning_level": 0.5, "distillation": "joint"},
+     "vocabulary-trimming-190tokens-50-joint-seed0"),
+    ("two_step_distillation", {"two_step": {**SIZES, "name": "tiny"}}, "two-step-tiny-seed0"),
+])
+def test_names_of_runs(technique, parameters, name):
+    assert spec_of(technique, **parameters).run == name
+
+
+def test_importance_is_not_taken_over_more_rows_than_there_are(corpus, teacher):
+    spec = spec_of("one_shot", pruning_level=0.5, one_shot={"criterion": "first_order", "epochs": 0, "texts": 10**6})
+    (cut,) = techniques.compress(spec, corpus, teacher)
+    assert len(cut.report["kept"]) == 3 and importance.IGNORED == -100
