@@ -30,7 +30,7 @@ lab: $(VENV)/installed  ## open the notebooks
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --editable '.[book,dev,slurm]'
+	$(BIN)/pip install --quiet --editable '.[book,dev,quantization,slurm]'
 	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9]*$$//' > requirements.lock
 
 clean:  ## remove what can be made again; published results stay
