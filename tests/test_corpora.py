@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laghu import corpora, evaluation, sample
+from laghu import corpora, evaluation, paths, sample
 from laghu.errors import LaghuError
 
 FOLDER = os.environ.get("LAGHU_DATA_DIR")
@@ -53,9 +53,10 @@ def spelled_out_sha256(splits):
     names = splits["train"].features["label"].names
     total = [f"labels {' '.join(names)}"]
     for split, rows in splits.items():
-        texts = sha256(f"{names[row['label']]}\t{row['text']}" for row in rows)
-        flags = sha256(f"{row['duplicate']:d}{row['in_other_split']:d}{row['mojibake']:d}" for row in rows)
-        total.append(f"{split} {texts} {flags}")
+        text, label, *flags = (rows[column] for column in ("text", "label", "duplicate", "in_other_split", "mojibake"))
+        texts = sha256(f"{names[number]}\t{words}" for words, number in zip(text, label, strict=True))
+        marks = sha256("".join(f"{flag:d}" for flag in row) for row in zip(*flags, strict=True))
+        total.append(f"{split} {texts} {marks}")
     return sha256(total)
 
 
@@ -652,6 +653,70 @@ def test_bengali_refuses_changed_rows_and_names_missing_files(bengali_folder):
     assert path.name in message(corpora.load, "indicnews-bengali")
 
 
+# ---------------------------------------------------------------- the other official splits on invented files
+
+OFFICIAL_SPLITS = {
+    "indicnews-english": (corpora.ENGLISH_FILES, corpora.ENGLISH_LABELS),
+    "sib200-marathi": (corpora.SIB200_FILES, corpora.SIB200_LABELS),
+    "mahasent": (corpora.MAHASENT_FILES, corpora.MAHASENT_LABELS),
+}
+
+
+@pytest.fixture(params=OFFICIAL_SPLITS)
+def official_splits(request, tmp_path, monkeypatch):
+    """Name, labels and folder of a corpus whose splits are invented, one text bearing two labels among them."""
+    files, labels = OFFICIAL_SPLITS[request.param]
+    rows = {
+        "train": [("Rain: again", labels[0]), ("rain again!", labels[1]), ("नदी", labels[2]), (" ", labels[0])],
+        "validation": [("text", "label"), ("डोंगर", labels[-1])],
+        "test": [("Rain again", labels[2]), ("वारा", labels[1]), ("वारा.", labels[0]), ("झाड", labels[-1])],
+    }
+    for stem, (split, pairs) in zip(files, rows.items(), strict=True):
+        assert stem.endswith(f"_{split}")
+        frame = pd.DataFrame(pairs, columns=["text", "label"]).assign(domain="tweets", source="invented")
+        frame.to_parquet(tmp_path / f"{stem}.parquet")
+        lines = [f"{label}\t{text}" for text, label in pairs if text.strip() and label != "label"]
+        monkeypatch.setitem(files, stem, sha256(lines))
+    monkeypatch.setenv("LAGHU_DATA_DIR", str(tmp_path))
+    return request.param, labels, tmp_path
+
+
+def test_official_splits_are_kept_flagged_and_without_further_columns(official_splits):
+    name, labels, _ = official_splits
+    corpus = corpora.load(name)
+    check_shape(corpus)
+    assert corpus.name == name and corpus.labels == list(labels) and not corpus.synthetic
+    train, validation, test = corpus.splits.values()
+    assert train.features["label"].int2str(list(train["label"])) == list(labels[:3])
+    assert list(train["duplicate"]) == [False, True, False]
+    assert list(train["in_other_split"]) == [True, True, False]
+    assert list(validation["text"]) == ["डोंगर"]
+    assert list(test["duplicate"]) == [False, False, True, False]
+    assert list(test["in_other_split"]) == [True, False, False, False]
+    # The first of the two labels of one text stays in the clean view: no flag tells it from the others.
+    assert evaluation.views(test)["clean"].tolist() == [False, True, False, True]
+    assert [counts["kept"] for counts in corpus.cleaning.values()] == [3, 1, 4]
+    assert [counts["blanks"] + counts["stray_headers"] for counts in corpus.cleaning.values()] == [1, 1, 0]
+
+
+def test_official_splits_refuse_other_rows_and_labels_and_name_what_is_missing(official_splits, monkeypatch):
+    name, labels, folder = official_splits
+    *_, last = OFFICIAL_SPLITS[name][0]
+    path = folder / f"{last}.parquet"
+    pd.DataFrame([("झाड", "Manoranjan")], columns=["text", "label"]).to_parquet(path)
+    said = message(corpora.load, name)
+    assert "unknown label 'Manoranjan'" in said and ", ".join(labels) in said
+    pd.DataFrame([("झाड", labels[0])], columns=["text", "label"]).to_parquet(path)
+    said = message(corpora.load, name)
+    assert str(path) in said and OFFICIAL_SPLITS[name][0][last] in said and "fetch it again" in said
+    path.unlink()
+    said = message(corpora.load, name)
+    assert str(folder) in said and path.name in said
+    monkeypatch.delenv("LAGHU_DATA_DIR")
+    said = message(corpora.load, name)
+    assert "LAGHU_DATA_DIR" in said and path.name in said and "'sample'" in said
+
+
 # ---------------------------------------------------------------- mahanews-shc on invented files
 
 
@@ -858,6 +923,70 @@ def test_bengali_counts_printed_with_the_data():
     assert sum(text in trained for text in map(plain, test["text"])) == 26
     assert all(set(rows["label"]) == set(range(10)) for rows in corpus.splits.values())
     assert not any(any(rows["mojibake"]) for rows in corpus.splits.values())
+
+
+def labels_of_texts(corpus):
+    """Every text of a corpus in its comparison form, with all labels that it bears in any split."""
+    found = {}
+    for rows in corpus.splits.values():
+        for text, label in zip(rows["text"], rows["label"], strict=True):
+            found.setdefault(plain(text), set()).add(label)
+    return found
+
+
+@real_data
+def test_english_counts_printed_with_the_data():
+    corpus = corpora.load("indicnews-english")
+    check_shape(corpus)
+    train, validation, test = corpus.splits.values()
+    assert (len(train), len(validation), len(test)) == (36_605, 4_570, 4_577)
+    assert sum(test["in_other_split"]) == 1_678 and sum(test["duplicate"]) == 1_241
+    trained, keys = set(map(plain, train["text"])), [plain(text) for text in test["text"]]
+    assert sum(key in trained for key in keys) == 1_642
+    labels = labels_of_texts(corpus)
+    conflict = np.array([len(labels[key]) > 1 for key in keys])
+    kept = conflict & evaluation.views(test)["clean"]
+    assert conflict.sum() == 1_640 and "1,640, of which the clean view keeps 20," in corpus.note
+    assert kept.sum() == 20 and "1,678 of the 4,577" in corpus.note
+    page = " ".join((paths.root() / "book" / "data.md").read_text(encoding="utf-8").split())
+    assert "the text of 1,640 of the test rows" in page and "; 20 remain there" in page
+    assert all(set(rows["label"]) == set(range(12)) for rows in corpus.splits.values())
+
+
+@real_data
+def test_sib200_counts_printed_with_the_data():
+    corpus = corpora.load("sib200-marathi")
+    check_shape(corpus)
+    assert [len(rows) for rows in corpus.splits.values()] == [701, 99, 204]
+    assert all(set(rows["label"]) == set(range(7)) for rows in corpus.splits.values())
+    assert not any(any(rows[flag]) for rows in corpus.splits.values() for flag in corpora.FLAGS)
+
+
+@real_data
+def test_mahasent_counts_printed_with_the_data():
+    corpus = corpora.load("mahasent")
+    check_shape(corpus)
+    train, validation, test = corpus.splits.values()
+    assert (len(train), len(validation), len(test)) == (35_998, 4_500, 4_500)
+    assert Counter(test["label"]) == {0: 1_500, 1: 1_500, 2: 1_500}
+    assert sum(test["in_other_split"]) == 120 and "120 of the 4,500" in corpus.note
+
+    # The notes beside the data count underscores as letters, and so find slightly fewer equal texts.
+    def noted(text):
+        return plain(text.replace("_", "क"))
+
+    keys, trained, held_out = ([noted(text) for text in rows["text"]] for rows in (test, train, validation))
+    seen = {"train": set(trained), "either": {*trained, *held_out}}
+    assert {name: sum(key in texts for key in keys) for name, texts in seen.items()} == {"train": 107, "either": 119}
+    assert len(keys) - len(set(keys)) == 9
+
+
+@real_data
+@pytest.mark.parametrize("name", ["indicnews-bengali", *OFFICIAL_SPLITS])
+def test_views_in_the_chapter_on_data_are_those_of_the_corpora(name):
+    page = (paths.root() / "book" / "data.md").read_text(encoding="utf-8")
+    sizes = [f"{view.sum():,}" for view in evaluation.views(corpora.load(name).splits["test"]).values()]
+    assert f"| `{name}` | {' | '.join(sizes)} |\n" in page
 
 
 @real_data

@@ -55,7 +55,7 @@ def test_every_mistake_is_named():
 @pytest.mark.parametrize(
     ("name", "value", "right"),
     [
-        ("corpus", "mahanews", "'mahanews-clean', 'indicnews-bengali' or 'sample'"),
+        ("corpus", "mahanews", "'sib200-marathi', 'mahasent' or 'sample'"),
         ("precision", "int8", "'fp32', 'fp16' or 'bf16'"), ("distillation", True, "'none', 'joint' or 'after'"),
         ("seed", -1, "greater than or equal to 0"), ("seed", 0.5, "integer"), ("study", "My study", "pattern"),
         ("study", "../elsewhere", "pattern"), ("fine_tuning", 5, "FineTuning"), ("model", 3, "string"),

@@ -12,7 +12,7 @@ import os
 import random
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -26,12 +26,21 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from laghu import paths, sample
 from laghu.errors import LaghuError
 
-NAMES = ("mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "sample")
+NAMES = (
+    "mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "indicnews-english", "sib200-marathi",
+    "mahasent", "sample",
+)  # fmt: skip
 LABELS = sample.LABELS  # those of MahaNews, which the sample shares
 BENGALI_LABELS = (
     "editorial", "entertainment", "international", "kolkata", "lifestyle",
     "national", "politics", "sports", "state", "technology",
 )  # fmt: skip
+ENGLISH_LABELS = (
+    "Auto", "Business", "Education", "Elections", "Entertainment", "Health",
+    "India", "Lifestyle", "Science", "Sports", "Technology", "World",
+)  # fmt: skip
+SIB200_LABELS = ("entertainment", "geography", "health", "politics", "science/technology", "sports", "travel")
+MAHASENT_LABELS = ("negative", "neutral", "positive")
 SEED = 2409
 
 REPOSITORY = "l3cube-pune/MarathiNLP"
@@ -53,6 +62,21 @@ BENGALI_FILES = {
     "indicnews_bengali_shc_train": "f5d3219daf6fda07bdec7e96383e7359805d2582b1b6e57ecafaab414ffc9940",
     "indicnews_bengali_shc_validation": "611553e235030995dd0cec20f5bc20eca79c122324a1e22b9830cf9717d59c46",
     "indicnews_bengali_shc_test": "d52b4efe11aec291a4f250e557a1926b28e0775413e92109e51696bb1d5f4fa7",
+}
+ENGLISH_FILES = {
+    "indicnews_english_shc_train": "904efcdc3a7ac97f13050d2d859c823c1ca9af9a5aa7dfe331b385bc4a335cc7",
+    "indicnews_english_shc_validation": "3bb11231bf0e4d7be31b4511cb715f0fc3744d87e57eebfd90f1a612cc19b0d1",
+    "indicnews_english_shc_test": "b36c6f6853a2d61456e67a695eec9a83a38c0d42dc7eddf776b1ad5145a83aca",
+}
+SIB200_FILES = {
+    "sib200_marathi_train": "1e894a52e8c936b3e52426b4716217457a680a4c7fd8663ca8448fb3317da2bf",
+    "sib200_marathi_validation": "16dbc9e2e7ce3dc1bb375b30162e3e9eaa10f55de0c84bc0f3c2928e893e2313",
+    "sib200_marathi_test": "de07cc1f38eb844fab634c780fe966b30e7482a4dfc7f52c1894ecf38244555a",
+}
+MAHASENT_FILES = {
+    "mahasent_train": "3e9661206a592e810b3bbb33c07229d4fd464c43a0dd2ab03b51bca941cc756e",
+    "mahasent_validation": "a98f48ac329baa089de65b08cea5df4bcc7c42ecbab2fab6a0c43792e60e4902",
+    "mahasent_test": "2900b4e859a5a0d64c240f16654e819b5a8e2cfdb33ed1459a1724a3426ac046",
 }
 # The proposed split as row numbers, without texts, and the digest of the corpus that it makes.
 CLEAN_FILE = Path(__file__).with_name("mahanews_clean.csv")
@@ -79,7 +103,7 @@ class Corpus:
         labels: all labels in their order, alphabetical; a split may lack some.
         cleaning: per source file, how many rows were read, repaired, dropped (and why) and kept.
         sha256: digest of all that a result can depend on, whatever the file format: the labels in their order and, for
-            each split, its rows and their flags (see `_identity`).
+            each split, its rows and their flags (see `identity`).
         note: one sentence to show wherever the corpus is named.
     """
 
@@ -115,6 +139,12 @@ def load(name: str) -> Corpus:
             return _mahanews_clean()
         case "indicnews-bengali":
             return _indicnews_bengali()
+        case "indicnews-english":
+            return _indicnews_english()
+        case "sib200-marathi":
+            return _sib200_marathi()
+        case "mahasent":
+            return _mahasent()
         case "sample":
             return _sample()
     raise LaghuError(f"Unknown corpus {name!r}; the corpora are {', '.join(NAMES)}.")
@@ -163,16 +193,19 @@ def git_blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _identity(labels: Sequence[str], frames: dict[str, pd.DataFrame]) -> str:
-    """Digest of the labels and of every split: its "label<tab>text" lines, and its flags as lines of 0 and 1."""
+def identity(
+    labels: Sequence[str], frames: Mapping[str, pd.DataFrame], rows_digest: Callable[[pd.DataFrame], str]
+) -> str:
+    """Digest of the labels and of every split: that of its rows, and its `FLAGS` as lines of 0 and 1."""
     lines = [f"labels {' '.join(labels)}"]
     for split, frame in frames.items():
         flags = digest("".join("01"[flag] for flag in row) for row in frame[list(FLAGS)].itertuples(index=False))
-        lines.append(f"{split} {_rows_digest(frame)} {flags}")
+        lines.append(f"{split} {rows_digest(frame)} {flags}")
     return digest(lines)
 
 
 def _rows_digest(frame: pd.DataFrame) -> str:
+    """Digest of the "label<tab>text" lines."""
     return digest(f"{label}\t{text}" for label, text in zip(frame["label"], frame["text"], strict=True))
 
 
@@ -208,11 +241,24 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             frame = _read_csv(path)
         case _:
             raise LaghuError(f"{path} is neither a .csv nor a .parquet file.")
+    return _only(columns, frame, path).fillna("").astype(str)
+
+
+def read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a .parquet file as they are; the index is the row's number, counted from 1.
+
+    Raises:
+        LaghuError: the file is missing, truncated, not Parquet, or lacks a column.
+    """
+    return _only(columns, _read_parquet(path), path)
+
+
+def _only(columns: Sequence[str], frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if missing := [column for column in columns if column not in frame.columns]:
         raise LaghuError(
             f"{path} has no column {', '.join(map(repr, missing))}; its columns are {', '.join(map(str, frame))}."
         )
-    return frame[list(columns)].fillna("").astype(str)
+    return frame[list(columns)]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -392,7 +438,8 @@ def _flagged(frame: pd.DataFrame, elsewhere: Iterable[str]) -> pd.DataFrame:
     return frame.assign(duplicate=frame["key"].duplicated(), in_other_split=frame["key"].isin(set(elsewhere)))
 
 
-def _flagged_against_each_other(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def flagged_against_each_other(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Splits, each with a column `key` (see `leaks`), with the flags duplicate and in_other_split of `Corpus`."""
     return {
         split: _flagged(frame, pd.concat([other["key"] for name, other in frames.items() if name != split]))
         for split, frame in frames.items()
@@ -426,7 +473,7 @@ def _corpus(
         splits=DatasetDict(splits),
         labels=list(labels),
         cleaning=cleaning,
-        sha256=_identity(labels, frames),
+        sha256=identity(labels, frames, _rows_digest),
         **about,
     )
 
@@ -441,7 +488,7 @@ def _sample() -> Corpus:
     return _corpus(
         "sample",
         LABELS,
-        _flagged_against_each_other(frames),
+        flagged_against_each_other(frames),
         cleaning={},
         licence=sample.LICENCE,
         citation="Laghu, invented headlines (laghu.sample)",
@@ -459,7 +506,7 @@ def _mahanews_shc() -> Corpus:
     return _corpus(
         "mahanews-shc",
         LABELS,
-        _flagged_against_each_other(frames),
+        flagged_against_each_other(frames),
         cleaning,
         licence=_LICENCE,
         citation=_MAHANEWS,
@@ -513,7 +560,7 @@ def _mahanews_clean() -> Corpus:
     corpus = _corpus(
         "mahanews-clean",
         LABELS,
-        _flagged_against_each_other(
+        flagged_against_each_other(
             {split: chosen[chosen["split"] == split] for split in ("train", "validation", "test")}
         ),
         cleaning,
@@ -533,20 +580,73 @@ def _mahanews_clean() -> Corpus:
     return corpus
 
 
-def _indicnews_bengali() -> Corpus:
-    tables, cleaning = pinned_tables(BENGALI_FILES, BENGALI_LABELS)
+def _official_splits(
+    name: str, files: Mapping[str, str], labels: Sequence[str], *, licence: str, citation: str, note: str
+) -> Corpus:
+    """A corpus of local tables that are its official train, validation and test splits, in this order."""
+    tables, cleaning = pinned_tables(files, labels)
     for frame, counts in zip(tables.values(), cleaning.values(), strict=True):
         counts["kept"] = len(frame)
     return _corpus(
-        "indicnews-bengali",
-        BENGALI_LABELS,
-        _flagged_against_each_other(dict(zip(("train", "validation", "test"), tables.values(), strict=True))),
+        name,
+        labels,
+        flagged_against_each_other(dict(zip(("train", "validation", "test"), tables.values(), strict=True))),
         cleaning,
+        licence=licence,
+        citation=citation,
+        synthetic=False,
+        note=note,
+    )
+
+
+def _indicnews_bengali() -> Corpus:
+    return _official_splits(
+        "indicnews-bengali",
+        BENGALI_FILES,
+        BENGALI_LABELS,
         licence=_LICENCE,
         citation=_INDICNEWS,
-        synthetic=False,
         note="Official Bengali headlines and splits of L3Cube-IndicNews; 29 of the 2,997 test rows also stand in "
         "another split.",
+    )
+
+
+def _indicnews_english() -> Corpus:
+    return _official_splits(
+        "indicnews-english",
+        ENGLISH_FILES,
+        ENGLISH_LABELS,
+        licence=_LICENCE,
+        citation=_INDICNEWS,
+        # No flag says that a text bears several labels; nearly all such rows also stand in another split.
+        note="Official English headlines and splits of L3Cube-IndicNews; 1,678 of the 4,577 test rows also stand in "
+        "another split, and 1,640, of which the clean view keeps 20, bear another label elsewhere, so read the clean "
+        "view beside the published one.",
+    )
+
+
+def _sib200_marathi() -> Corpus:
+    return _official_splits(
+        "sib200-marathi",
+        SIB200_FILES,
+        SIB200_LABELS,
+        licence="Apache-2.0 (repository); the sentences are FLORES-200, CC BY-SA 4.0",
+        citation="Adelani et al. 2023, SIB-200, arXiv:2309.07445",
+        note="Official Marathi sentences and splits of SIB-200: translated from English and few, so that intervals "
+        "are wide.",
+    )
+
+
+def _mahasent() -> Corpus:
+    return _official_splits(
+        "mahasent",
+        MAHASENT_FILES,
+        MAHASENT_LABELS,
+        licence=_LICENCE,
+        citation="Pingle et al. 2023, L3Cube-MahaSent-MD, arXiv:2306.13888",
+        note="Official splits of three of the four domains of L3Cube-MahaSent-MD (film reviews, subtitles and general "
+        "tweets, together), so scores are not comparable with those on all four; 120 of the 4,500 test rows also stand "
+        "in another split.",
     )
 
 

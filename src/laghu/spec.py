@@ -194,7 +194,10 @@ class RunSpec(_Settings):
     distillation: Distillation = "none"
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0)
-    corpus: Literal["mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "sample"] = "sample"
+    corpus: Literal[
+        "mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "indicnews-english", "sib200-marathi",
+        "mahasent", "sample",
+    ] = "sample"
     model: str | None = Field(None, description="Hugging Face name or path; None: pretrain the architecture here")
     architecture: Architecture = Architecture()
     pretraining: Pretraining = Pretraining()
@@ -367,10 +370,11 @@ class CostRun(_Settings):
 
 
 class TokenFineTuning(FineTuning):
-    """`FineTuning` with defaults for corpora of some hundred sentences."""
+    """`FineTuning` with defaults for some hundred sentences and the small encoder pretrained here."""
 
     epochs: float = Field(10, ge=0)
     batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
     max_length: int = Field(128, ge=8, description="tokens; of longer sentences the last words are not read")
 
 
