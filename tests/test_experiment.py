@@ -9,14 +9,14 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from laghu import experiment, freshness, provenance, techniques
+from laghu import experiment, freshness, provenance
 from laghu.compression import movement
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.records import StageReport
 from laghu.spec import RunSpec
 from laghu.stages import Stage
-from laghu.techniques import ensemble_distillation, pruning, pruning_distillation
+from laghu.techniques import dispatch, ensemble_distillation, pruning, pruning_distillation
 
 SETTINGS = {
     "architecture": {
@@ -60,7 +60,7 @@ def trained(corpus, tmp_path_factory) -> list[Stage]:
             shutil.copy(provenance.paths.root() / name, folder)
         patch.setenv("LAGHU_HOME", str(folder))
         teacher = experiment.teacher(AFTER, corpus)
-        return [experiment.backbone(AFTER), teacher, *techniques.compress(AFTER, corpus, teacher)]
+        return [experiment.backbone(AFTER), teacher, *dispatch.compress(AFTER, corpus, teacher)]
 
 
 @pytest.fixture
@@ -141,8 +141,8 @@ def test_nothing_is_trained_twice(checkout, corpus, trained, monkeypatch):
     monkeypatch.setattr(experiment, "train", lambda *args: pytest.fail("trained again"))
     teacher = experiment.teacher(PRUNING, corpus)
     assert teacher.key == experiment.baseline(spec_of("baseline"), corpus).key == trained[1].key
-    assert [stage.key for stage in techniques.compress(AFTER, corpus, teacher)] == [trained[2].key, trained[3].key]
-    assert [stage.key for stage in techniques.compress(PRUNING, corpus, teacher)] == [trained[2].key]
+    assert [stage.key for stage in dispatch.compress(AFTER, corpus, teacher)] == [trained[2].key, trained[3].key]
+    assert [stage.key for stage in dispatch.compress(PRUNING, corpus, teacher)] == [trained[2].key]
     half = spec_of("mixed_precision", precision="bf16")
     assert experiment.teacher(half, corpus).key == teacher.key
 
@@ -181,9 +181,9 @@ def test_keys_follow_what_each_stage_depends_on(corpus, monkeypatch):
         after, joint = AFTER.model_dump() | changes, JOINT.model_dump() | changes
         after, joint = RunSpec(**after), RunSpec(**joint)
         teacher = experiment.teacher(after, data)
-        pruned, distilled = techniques.compress(after, data, teacher)
-        (jointly,) = techniques.compress(joint, data, teacher)
-        before, ensemble = techniques.compress(RunSpec(**ENSEMBLE.model_dump() | changes), data, teacher)
+        pruned, distilled = dispatch.compress(after, data, teacher)
+        (jointly,) = dispatch.compress(joint, data, teacher)
+        before, ensemble = dispatch.compress(RunSpec(**ENSEMBLE.model_dump() | changes), data, teacher)
         assert before.key == pruned.key
         return {"backbone": experiment.backbone(after).key, "teacher": teacher.key, "joint": jointly.key,
                 "pruned": pruned.key, "distilled": distilled.key, "ensemble": ensemble.key}
@@ -239,13 +239,13 @@ def test_an_interrupted_pruning_ends_where_an_uninterrupted_one_does(
 
 def test_joint_distillation_without_weight_on_the_teacher_is_plain_pruning(checkout, corpus, trained):
     joint = RunSpec(**JOINT.model_dump() | {"distilling": {"alpha": 0.0}})
-    (found,) = techniques.compress(joint, corpus, experiment.teacher(joint, corpus))
+    (found,) = dispatch.compress(joint, corpus, experiment.teacher(joint, corpus))
     assert found.key != trained[2].key
     assert_same(found, trained[2])
 
 
 def test_joint_distillation_does_something(checkout, corpus, trained):
-    (found,) = techniques.compress(JOINT, corpus, experiment.teacher(JOINT, corpus))
+    (found,) = dispatch.compress(JOINT, corpus, experiment.teacher(JOINT, corpus))
     pruned = weights(trained[2])
     assert any(not torch.equal(pruned[name], tensor) for name, tensor in weights(found).items())
 
@@ -284,7 +284,7 @@ def test_the_ensemble_labels_what_nobody_labelled_and_leaves_the_labels_that_the
 @pytest.mark.parametrize("level", [0.0, 0.75])
 def test_an_ensemble_is_distilled_into_the_teacher_or_into_the_pruned_model(checkout, corpus, trained, level):
     spec = spec_of("ensemble_distillation", pruning_level=level, ensemble={"texts": 8, "epochs": 1})
-    *before, student = techniques.compress(spec, corpus, trained[1])
+    *before, student = dispatch.compress(spec, corpus, trained[1])
     assert [stage.key for stage in before] == ([trained[2].key] if level else [])
     assert student.report["steps"] == (len(corpus.splits["train"]) + 8) // 4
     started_from = weights(before[0] if before else trained[1])
@@ -300,7 +300,7 @@ def test_an_ensemble_is_distilled_into_the_teacher_or_into_the_pruned_model(chec
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do it")
 def test_the_control_is_trained_as_long_as_the_pruned_model_and_loses_nothing(checkout, corpus, trained):
     _, teacher, pruned, _ = trained
-    (continued,) = techniques.compress(spec_of("continued"), corpus, teacher)
+    (continued,) = dispatch.compress(spec_of("continued"), corpus, teacher)
     assert continued.report["steps"] == pruned.report["steps"] > 0
     before, after = weights(teacher), weights(continued)
     assert {name: tensor.shape for name, tensor in after.items()} == {name: t.shape for name, t in before.items()}
@@ -309,7 +309,7 @@ def test_the_control_is_trained_as_long_as_the_pruned_model_and_loses_nothing(ch
 
 def test_the_control_starts_from_the_teacher(checkout, corpus, trained):
     still = {"epochs": 2, "learning_rate": 1e-30, "score_learning_rate": 5e-2}
-    (continued,) = techniques.compress(spec_of("continued", pruning=still), corpus, trained[1])
+    (continued,) = dispatch.compress(spec_of("continued", pruning=still), corpus, trained[1])
     assert_same(continued, trained[1])
 
 

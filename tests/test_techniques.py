@@ -8,12 +8,13 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
 
-from laghu import experiment, provenance, techniques
+from laghu import experiment, provenance
 from laghu.compression import importance
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, checked
 from laghu.stages import Stage
+from laghu.techniques import dispatch
 
 SHAPE = {
     "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
@@ -79,7 +80,7 @@ def without_neurons(stage: Stage, kept: list[list[int]]) -> torch.nn.Module:
 @pytest.mark.parametrize("criterion", ["magnitude", "random", "first_order"])
 def test_one_shot_cuts_the_neurons_of_lowest_score_and_nothing_else(corpus, teacher, criterion):
     spec = spec_of("one_shot", pruning_level=0.75, one_shot={"criterion": criterion, "epochs": 0})
-    (cut,) = techniques.compress(spec, corpus, teacher)
+    (cut,) = dispatch.compress(spec, corpus, teacher)
     assert [len(indices) for indices in cut.report["kept"]] == [4, 4, 4]
     assert cut.report["steps"] == 0 and cut.report["energy_kwh"] > 0
     torch.testing.assert_close(logits(cut), logits(cut, without_neurons(teacher, cut.report["kept"])))
@@ -96,19 +97,19 @@ def test_one_shot_neurons_do_not_depend_on_what_follows(corpus, teacher):
     trained = spec_of("one_shot", pruning_level=0.5, one_shot=settings)
     after = spec_of("one_shot", pruning_level=0.5, one_shot=settings, distillation="after")
     joint = spec_of("one_shot", pruning_level=0.5, one_shot=settings, distillation="joint")
-    (plain,) = techniques.compress(trained, corpus, teacher)
-    same, distilled = techniques.compress(after, corpus, teacher)
-    (jointly,) = techniques.compress(joint, corpus, teacher)
+    (plain,) = dispatch.compress(trained, corpus, teacher)
+    same, distilled = dispatch.compress(after, corpus, teacher)
+    (jointly,) = dispatch.compress(joint, corpus, teacher)
     assert same.key == plain.key and len({plain.key, distilled.key, jointly.key}) == 3
     assert plain.report["kept"] == jointly.report["kept"]
     assert plain.report["steps"] == len(HEADLINES) * 2 // 4
-    other = techniques.compress(trained.model_copy(update={"seed": 1}), corpus, teacher)
+    other = dispatch.compress(trained.model_copy(update={"seed": 1}), corpus, teacher)
     assert other[0].report["kept"] != plain.report["kept"]
 
 
 def test_minitron_keeps_the_layers_that_turn_their_input_most(corpus, teacher):
     spec = spec_of("minitron", pruning_level=0.5, minitron={"num_hidden_layers": 2, "epochs": 0})
-    (cut,) = techniques.compress(spec, corpus, teacher)
+    (cut,) = dispatch.compress(spec, corpus, teacher)
     influence = cut.report["influence"]
     assert cut.report["layers"] == sorted(sorted(range(3), key=influence.__getitem__)[1:])
     by_hand = model_of(teacher)
@@ -121,7 +122,7 @@ def test_minitron_keeps_the_layers_that_turn_their_input_most(corpus, teacher):
 
 def test_minitron_is_then_distilled(corpus, teacher):
     spec = spec_of("minitron", pruning_level=0.5, minitron={"epochs": 1})
-    (distilled,) = techniques.compress(spec, corpus, teacher)
+    (distilled,) = dispatch.compress(spec, corpus, teacher)
     assert distilled.report["steps"] == len(HEADLINES) * 2 // 4
     assert len(distilled.report["layers"]) == 3
     assert not torch.equal(logits(distilled), logits(distilled, without_neurons(teacher, distilled.report["kept"])))
@@ -131,10 +132,10 @@ def test_minitron_is_then_distilled(corpus, teacher):
 
 
 def test_from_scratch_has_the_pruned_shape_from_the_beginning(corpus, teacher):
-    backbone, classifier = techniques.compress(spec_of("from_scratch", pruning_level=0.75), corpus, teacher)
+    backbone, classifier = dispatch.compress(spec_of("from_scratch", pruning_level=0.75), corpus, teacher)
     assert AutoConfig.from_pretrained(backbone.model).intermediate_size == 4
     assert backbone.report["steps"] == 4
-    (pruned,) = techniques.compress(
+    (pruned,) = dispatch.compress(
         spec_of("one_shot", pruning_level=0.75, one_shot={"epochs": 0}), corpus, teacher
     )
     shapes = [{name: p.shape for name, p in model_of(stage).named_parameters()} for stage in (classifier, pruned)]
@@ -147,7 +148,7 @@ def test_from_scratch_has_the_pruned_shape_from_the_beginning(corpus, teacher):
 def test_texts_whose_tokens_survive_are_classified_as_before(corpus, teacher):
     size = len(AutoTokenizer.from_pretrained(teacher.model)) - 20
     spec = spec_of("vocabulary_trimming", vocabulary={"size": size})
-    (trimmed,) = techniques.compress(spec, corpus, teacher)
+    (trimmed,) = dispatch.compress(spec, corpus, teacher)
     before, after = (AutoTokenizer.from_pretrained(stage.model) for stage in (teacher, trimmed))
     same = [i for i, text in enumerate(HEADLINES) if before.tokenize(text) == after.tokenize(text)]
     assert len(after) == size == model_of(trimmed).config.vocab_size
@@ -165,7 +166,7 @@ def test_texts_whose_tokens_survive_are_classified_as_before(corpus, teacher):
 
 def test_a_pruned_model_can_be_trimmed(corpus, teacher):
     spec = spec_of("vocabulary_trimming", pruning_level=0.5, distillation="after", vocabulary={"size": 180})
-    stages = techniques.compress(spec, corpus, teacher)
+    stages = dispatch.compress(spec, corpus, teacher)
     assert [stage.name for stage in stages] == ["pruned", "distilled", "trimmed"]
     config = AutoConfig.from_pretrained(stages[-1].model)
     assert (config.intermediate_size, config.vocab_size) == (8, 180)
@@ -190,7 +191,7 @@ def test_each_step_has_the_size_of_the_closed_form(corpus, teacher, layers, widt
         **SIZES, "layers": layers, "width": width, "rows": rows, "positions": positions, "steps": 2, "texts": 8,
         "batch_size": 4,
     }
-    stages = techniques.compress(spec_of("two_step_distillation", two_step=two_step), corpus, teacher)
+    stages = dispatch.compress(spec_of("two_step_distillation", two_step=two_step), corpus, teacher)
     vocabulary = len(AutoTokenizer.from_pretrained(teacher.model))
     wanted = [(2, 16, 16, vocabulary), (2, 8, 8, vocabulary), (2, 8, 8, 180)]
     for stage, sizes in zip(stages, wanted, strict=False):
@@ -205,17 +206,17 @@ def test_each_step_has_the_size_of_the_closed_form(corpus, teacher, layers, widt
 def test_the_small_encoder_serves_every_seed_and_each_step_only_what_it_depends_on(corpus, teacher):
     two_step = {**SIZES, "steps": 0, "texts": 8}
     spec = spec_of("two_step_distillation", two_step=two_step)
-    first = techniques.compress(spec, corpus, teacher)
-    second = techniques.compress(spec.model_copy(update={"seed": 1}), corpus, teacher)
+    first = dispatch.compress(spec, corpus, teacher)
+    second = dispatch.compress(spec.model_copy(update={"seed": 1}), corpus, teacher)
     assert [a.key == b.key for a, b in zip(first, second, strict=True)] == [True, True, True, False]
     narrower = spec_of("two_step_distillation", two_step={**two_step, "hidden_size": 4, "name": "narrower"})
-    third = techniques.compress(narrower, corpus, teacher)
+    third = dispatch.compress(narrower, corpus, teacher)
     assert [a.key == b.key for a, b in zip(first, third, strict=True)] == [True, False, False, False]
 
 
 def test_without_distillation_the_shallow_encoder_is_the_teachers_chosen_layers(corpus, teacher):
     spec = spec_of("two_step_distillation", two_step={**SIZES, "layers": "last", "steps": 0, "texts": 8})
-    shallow = techniques.compress(spec, corpus, teacher)[0]
+    shallow = dispatch.compress(spec, corpus, teacher)[0]
     backbone = BertForMaskedLM.from_pretrained(experiment.backbone(spec).model)
     student = BertForMaskedLM.from_pretrained(shallow.model)
     for index in (0, 1):
@@ -226,7 +227,7 @@ def test_without_distillation_the_shallow_encoder_is_the_teachers_chosen_layers(
 def test_holding_out_all_text_is_refused(corpus, teacher):
     spec = spec_of("two_step_distillation", two_step={**SIZES, "texts": 10**6, "name": "greedy"})
     with pytest.raises(LaghuError, match=r"two_step\.texts 1000000 must be below the"):
-        techniques.compress(spec, corpus, teacher)
+        dispatch.compress(spec, corpus, teacher)
 
 
 # ------------------------------------------------------------------------------------------------ what is refused
@@ -269,5 +270,5 @@ def test_names_of_runs(technique, parameters, name):
 
 def test_importance_is_not_taken_over_more_rows_than_there_are(corpus, teacher):
     spec = spec_of("one_shot", pruning_level=0.5, one_shot={"criterion": "first_order", "epochs": 0, "texts": 10**6})
-    (cut,) = techniques.compress(spec, corpus, teacher)
+    (cut,) = dispatch.compress(spec, corpus, teacher)
     assert len(cut.report["kept"]) == 3 and importance.IGNORED == -100

@@ -145,10 +145,11 @@ def export(spec: RunSpec) -> Path:
     Raises:
         LaghuError: the corpus can't be had.
     """
-    from laghu import experiment, techniques
+    from laghu import experiment
+    from laghu.techniques import dispatch
 
     corpus = experiment.begin(spec)
-    stage = techniques.compress(spec, corpus, experiment.teacher(spec, corpus))[-1]
+    stage = dispatch.compress(spec, corpus, experiment.teacher(spec, corpus))[-1]
     model, tokenizer = experiment.load(stage, "fp16")
     folder = paths.results(spec.study) / "model"
     model.save_pretrained(folder)
@@ -158,10 +159,11 @@ def export(spec: RunSpec) -> Path:
 
 def _train(spec: RunSpec) -> float:
     """Train all stages of a run, or find them; returns the last one's accuracy on the development split."""
-    from laghu import experiment, techniques
+    from laghu import experiment
+    from laghu.techniques import dispatch
 
     corpus = experiment.begin(spec)
-    stages = techniques.compress(spec, corpus, experiment.teacher(spec, corpus))
+    stages = dispatch.compress(spec, corpus, experiment.teacher(spec, corpus))
     return stages[-1].report["development_accuracy"]
 
 
