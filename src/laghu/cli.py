@@ -1,4 +1,4 @@
-"""The command line: `laghu study`, `run`, `backbone`, `cost`, `campaign`, `table`, `check`, `schema` and `book`."""
+"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `schema` and `book`."""
 
 import argparse
 import sys
@@ -55,6 +55,12 @@ def cost(arguments: argparse.Namespace) -> None:
     cost_runner.run(Study.load(arguments.study))
 
 
+def tokens(arguments: argparse.Namespace) -> None:
+    from laghu import token_runner
+
+    token_runner.run(Study.load(arguments.study))
+
+
 def campaign(arguments: argparse.Namespace) -> None:
     from laghu import campaign
 
@@ -73,9 +79,9 @@ def table(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Fail if a run of the study has no record or a stale one, or if its notebook is missing or ends in an error.
 
-    The cost track, if the study has one, counts like its runs.
+    The cost track and the token classifiers, if the study has any, count like its runs.
     """
-    from laghu import cost, cost_runner, freshness
+    from laghu import cost, cost_runner, freshness, token_classification
     from laghu.report.book import refuse_errors
 
     loaded = Study.load(arguments.study)
@@ -90,6 +96,12 @@ def check(arguments: argparse.Namespace) -> None:
         file = records.cost_file(loaded.name, each.precision)
         if reason := cost.why_stale(records.CostRecord.load(file), each):
             stale.append(f"cost in {each.precision}: {reason}")
+        refuse_errors(file.with_suffix(".ipynb"))
+    for each in loaded.tokens:
+        file = records.token_file(loaded.name, each.run)
+        record = records.TokenRecord.load(file)
+        if reason := token_classification.why_stale(record, each, record.data_sha256):
+            stale.append(f"{each.run}: {reason}")
         refuse_errors(file.with_suffix(".ipynb"))
     if stale:
         raise LaghuError(f"study {loaded.name!r} is stale: " + "; ".join(stale))
@@ -131,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add(run, "execute one run of a study", "study", "run")
     add(backbone, "pretrain the encoder of a study", "study")
     add(cost, "measure what the rows of a study cost at the paper's exact shape", "study")
+    add(tokens, "bring the token classifiers of a study up to date", "study")
     staged = add(campaign, "run whole studies on one machine, stage by stage; call again to go on")
     staged.add_argument("studies", nargs="+", metavar="STUDY")
     staged.add_argument("--stage", action="append", help="only this stage; may be given more than once")

@@ -15,9 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from laghu import paths
 from laghu.errors import LaghuError
-from laghu.spec import CostPrecision, Distillation, Precision, Technique
+from laghu.spec import CostPrecision, Distillation, Precision, Technique, TokenCorpusName
 
 Source = Literal["measured", "estimated", "absent"]
+# Of entities: the literature's reading of IOB2, and the strict one (`laghu.sequence_labels`). Of words: the last two.
+TokenScore = Literal[
+    "f1", "precision", "recall", "strict_f1", "strict_precision", "strict_recall", "accuracy", "macro_f1"
+]
 
 
 class _Part(BaseModel):
@@ -283,6 +287,80 @@ class CostRecord(_Stored):
         return cost_file(self.study, self.precision)
 
 
+class Counts(_Part):
+    """How many entities of one kind, or words of one tag, are right, true and predicted."""
+
+    right: int
+    true: int
+    predicted: int
+
+
+class TokenRecord(_Stored):
+    """Everything that is known about one run on labelled words; see `RunRecord` for what the two have in common."""
+
+    study: str
+    run: str
+    corpus: TokenCorpusName
+    task: Literal["ner", "pos"] = Field(description="scored by entities, or by words")
+    synthetic: bool = Field(description="the corpus is invented; scores say nothing about Marathi")
+    pruning_level: float = Field(description="fraction of the FFN neurons removed, as delivered")
+    distillation: Distillation
+    seed: int
+    parameters: Parameters
+    weight_bytes: int
+    flops_per_token: int = Field(description="encoder multiply-adds x 2 at timing.sequence_length")
+    intermediate_size: int
+    scores: dict[TokenScore, Views] = Field(description="intervals are over resampled sentences")
+    kinds: dict[str, Counts] = Field(description="by kind of entity, or tag, on the clean view")
+    sentences: Rows
+    words: Rows
+    unread_words: Rows = Field(description="cut off or lost by the tokenizer; in the scores as mistakes or as outside")
+    agreement: float | None = Field(description="share of the words of clean sentences with the teacher's tag")
+    latency_ms: Latency
+    documents_per_second: float
+    speed_up: SpeedUp
+    timing: Timing
+    peak_memory_bytes: int
+    peak_memory_source: str
+    energy_kwh: float = Field(description="training of this run's own stages, the teacher's not included")
+    co2e_kg: float
+    energy_components: dict[str, float]
+    energy_source: dict[str, Source]
+    grid_g_per_kwh: float
+    inference_energy: InferenceEnergy
+    train_seconds: float
+    stages: list[StageReport]
+    surgery_error: float | None = Field(description="largest absolute logit difference, masked against cut model")
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    data_sha256: str
+    run_key: str
+    settings: dict[str, Any] = Field(description="the TokenRun, defaults included")
+    started: datetime
+    finished: datetime
+    right: list[int] = Field(description="entities or words of every test sentence that are right, in official order")
+    true: list[int]
+    predicted: list[int]
+    sentence_views: str = Field(
+        pattern=r"^[012]+$", description="a character per test sentence: 2 clean, 1 a first occurrence, 0 a repeat"
+    )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How much is right, true and predicted in each test sentence, shape (sentences, 3)."""
+        return np.array([self.right, self.true, self.predicted]).T
+
+    @property
+    def clean(self) -> np.ndarray:
+        """Which test sentences are in the clean view, shape (sentences,)."""
+        return np.array(list(self.sentence_views)) == "2"
+
+    @property
+    def file(self) -> Path:
+        return token_file(self.study, self.run)
+
+
 class Loss(_Part):
     """Masked-language-model loss, mean since the entry before."""
 
@@ -343,6 +421,16 @@ def load_costs(study: str) -> list[CostRecord]:
 def cost_file(study: str, precision: str) -> Path:
     """Where the cost record of that precision is kept; its executed notebook lies beside it."""
     return paths.results(study) / "cost" / f"{precision}.json"
+
+
+def load_tokens(study: str) -> list[TokenRecord]:
+    """The study's records of runs on labelled words, by run name; empty if there are none."""
+    return [TokenRecord.load(file) for file in sorted((paths.results(study) / "tokens").glob("*.json"))]
+
+
+def token_file(study: str, run: str) -> Path:
+    """Where the record of a run on labelled words is kept; its executed notebook lies beside it."""
+    return paths.results(study) / "tokens" / f"{run}.json"
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -34,7 +34,8 @@ def _settings(technique: str) -> dict:
 
 def test_there_is_a_run_for_every_template():
     there = {path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb")}
-    assert there == {*RUNS, "cost"}  # the template of costs is run in tests/test_cost.py
+    # Those are run in tests/test_cost.py and tests/test_token_classification.py.
+    assert there == {*RUNS, "cost", "token_classification"}
 
 
 @pytest.mark.parametrize("technique", RUNS)

@@ -1,0 +1,57 @@
+"""Runs the token classifiers of a study: their template once for each run."""
+
+from pathlib import Path
+
+from papermill import PapermillExecutionError
+
+from laghu import runner, token_classification
+from laghu.errors import LaghuError
+from laghu.records import TokenRecord, token_file
+from laghu.report.rows import Row, row_of
+from laghu.report.tokens import HEADLINE
+from laghu.spec import Study, TokenRun
+
+
+def run(study: Study) -> None:
+    """Bring the token classifiers of a study up to date; a run whose record is current is left as it is.
+
+    Raises:
+        LaghuError: the study has none, a corpus can't be had, a run was refused, or another process is at work on the
+            study.
+        papermill.PapermillExecutionError: a cell failed for another reason.
+    """
+    if not study.tokens:
+        raise LaghuError(f"study {study.name!r} has no token classifiers; give studies/{study.name}.yaml a list tokens")
+    for each in study.tokens:  # before anything is trained
+        token_classification.data_sha256(each)
+    with runner.only_one(study.name):
+        for each in study.tokens:
+            if not token_classification.is_current(each):
+                _run(each)
+
+
+def _run(run: TokenRun) -> None:
+    head = f"[{run.study}] {run.run}"
+    print(f"{head}: started", flush=True)
+    try:
+        with runner.watched(head):
+            execute(run)
+    except PapermillExecutionError as error:
+        if error.ename != "LaghuError":
+            raise
+        raise LaghuError(f"{run.run}: {error.evalue}") from None
+    record = TokenRecord.load(token_file(run.study, run.run))
+    seconds, name = (record.finished - record.started).total_seconds(), HEADLINE[record.task]
+    print(f"{head}: finished in {seconds:.0f} s, clean {name} {record.scores[name].clean.value:.1%}", flush=True)
+
+
+def execute(run: TokenRun) -> Path:
+    """Execute the template into `results/<study>/tokens/<run>.ipynb`; the notebook itself writes the record.
+
+    Raises:
+        papermill.PapermillExecutionError: a cell failed.
+    """
+    heading = f"{Row.parse(row_of(run.on_texts.run)).label} on {run.corpus} (seed {run.seed})"
+    parameters = run.model_dump(mode="json", exclude_unset=True)
+    target = token_file(run.study, run.run).with_suffix(".ipynb")
+    return runner.execute_template("token_classification", heading, parameters, target)
