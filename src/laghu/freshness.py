@@ -20,10 +20,13 @@ def data_sha256(spec: RunSpec) -> str:
     unlabelled = []
     if spec.technique != "classical" and not spec.model:
         unlabelled.append(spec.pretraining.text)
-    if spec.technique == "ensemble_distillation":
-        unlabelled.append(spec.ensemble.text)
-    if spec.technique == "vocabulary_trimming":
-        unlabelled.append(spec.vocabulary.text)
+    match spec.trained_as:
+        case "ensemble_distillation":
+            unlabelled.append(spec.ensemble.text)
+        case "two_step_distillation" if spec.two_step.taught_by == "ensemble":
+            unlabelled.append(spec.ensemble.text)
+        case "vocabulary_trimming":
+            unlabelled.append(spec.vocabulary.text)
     return provenance.digest(corpus_sha256(spec.corpus), *map(text_sha256, unlabelled))
 
 

@@ -11,7 +11,7 @@ from laghu.errors import LaghuError
 
 Technique = Literal[
     "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
-    "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation",
+    "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation", "quantization",
 ]
 TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"]
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -143,12 +143,15 @@ class TwoStep(_Settings):
     """Extreme compression of the encoder before it is fine-tuned (Gurgurov et al. 2025, arXiv 2505.16956)."""
 
     name: str = Field("small", pattern=r"^[a-z][a-z0-9]*$", description="tells runs of one study apart")
-    num_hidden_layers: int = Field(1, ge=1, description="after step 1")
+    order: tuple[Literal["depth", "width", "vocabulary"], ...] = Field(
+        ("depth", "width", "vocabulary"), description="what is made smaller first, second and third"
+    )
+    num_hidden_layers: int = Field(1, ge=1, description="that stay")
     layers: Literal["stride", "last", "random"] = Field("stride", description="which the student starts from")
-    intermediate_size: int = Field(256, ge=1, description="after step 2, by first-order importance")
-    hidden_size: int = Field(64, ge=1, description="after step 3")
+    intermediate_size: int = Field(256, ge=1, description="neurons that stay, by first-order importance")
+    hidden_size: int = Field(64, ge=1, description="dimensions that stay")
     width: Literal["truncated", "head_aligned", "svd"] = "truncated"
-    vocab_size: int = Field(1500, ge=1, description="after step 4; special tokens among them")
+    vocab_size: int = Field(1500, ge=1, description="tokens that stay, special ones among them")
     steps: int = Field(250, ge=0, description="of each of the two distillations")
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
@@ -161,12 +164,32 @@ class TwoStep(_Settings):
     )
     texts: int = Field(256, ge=1, description="held out from the distillations; first-order importance is over them")
     seed: int = Field(0, ge=0, description="one student serves every seed of a study")
+    taught_by: Literal["labels", "ensemble"] = Field(
+        "labels", description="of the classifier: fine-tuned alone, or then distilled as `ensemble` says"
+    )
+
+    @model_validator(mode="after")
+    def _each_step_once(self) -> Self:
+        if sorted(self.order) != ["depth", "vocabulary", "width"]:
+            raise ValueError(f"order {list(self.order)} must name depth, width and vocabulary once each")
+        return self
 
     @model_validator(mode="after")
     def _padding_is_there(self) -> Self:
         if self.positions == "with_padding" and self.rows == "packed":
             raise ValueError("positions 'with_padding' needs rows 'padded': packed rows have no padding")
         return self
+
+
+class Quantization(_Settings):
+    """A classifier as integers, run by ONNX Runtime (`laghu.quantization`)."""
+
+    scheme: Literal["fp32", "int8-weights", "int4-weights", "int8-dynamic"] = Field(
+        "int8-weights", description="fp32 is the control: the same engine, nothing quantised"
+    )
+    of: Literal[
+        "baseline", "pruning_distillation", "vocabulary_trimming", "two_step_distillation", "ensemble_distillation",
+    ] = Field("baseline", description="technique whose model is quantised; its own settings apply")
 
 
 class Measuring(_Settings):
@@ -209,6 +232,7 @@ class RunSpec(_Settings):
     minitron: Minitron = Minitron()
     vocabulary: VocabularyTrimming = VocabularyTrimming()
     two_step: TwoStep = TwoStep()
+    quantization: Quantization = Quantization()
     measuring: Measuring = Measuring()
 
     @field_validator("corpus", mode="before")
@@ -239,7 +263,11 @@ class RunSpec(_Settings):
             "two_step_distillation": (pruned or distilled or self.model)
             and "two_step_distillation takes pruning_level 0, distillation 'none' and no model",
             "mixed_precision": self.precision == "fp32" and "mixed_precision takes precision 'fp16' or 'bf16'",
-        }[self.technique]
+        }[self.trained_as]
+        if self.technique == "quantization":
+            wrong = wrong and f"quantization.of {self.trained_as!r}: {wrong}"
+            if self.precision != "fp32":
+                wrong = "quantization takes precision 'fp32': its scheme says what becomes of the weights"
         if wrong:
             raise ValueError(wrong)
         return self
@@ -248,7 +276,7 @@ class RunSpec(_Settings):
     def _sizes_fit_the_architecture(self) -> Self:
         """What is pretrained here has a known shape, so that no part of it can be asked to grow."""
         shape, smaller = self.architecture, []
-        match self.technique:
+        match self.trained_as:
             case "minitron" if not self.model:
                 smaller = [("minitron.num_hidden_layers", self.minitron.num_hidden_layers or 1, "num_hidden_layers")]
             case "vocabulary_trimming" if not self.model:
@@ -276,8 +304,22 @@ class RunSpec(_Settings):
         return checked(cls, {**_plain_values(namespace), "technique": technique})
 
     @property
+    def trained_as(self) -> Technique:
+        """The technique that trains the model: the run's own, or the one whose model is quantised."""
+        return self.quantization.of if self.technique == "quantization" else self.technique
+
+    @property
+    def unquantized(self) -> Self:
+        """The run whose model is quantised; of any other technique the run itself."""
+        return self.model_copy(update={"technique": self.trained_as})
+
+    @property
     def run(self) -> str:
         """Name of the run within its study, e.g. `pruning-50-joint-seed1`; also the stem of its files."""
+        if self.technique == "quantization":
+            quantized = f"quantization-{self.quantization.scheme}"
+            of = self.unquantized.run
+            return quantized + (of.removeprefix("baseline") if self.trained_as == "baseline" else f"-of-{of}")
         short = {"pruning_distillation": "pruning", "two_step_distillation": "two-step"}
         parts = [short.get(self.technique, self.technique.replace("_", "-")), *self._variant()]
         if self.pruning_level:
@@ -310,6 +352,8 @@ class RunSpec(_Settings):
 
     @property
     def distilled(self) -> bool:
+        if self.technique == "quantization":
+            return self.unquantized.distilled
         taught = self.technique in ("ensemble_distillation", "minitron", "two_step_distillation")
         return self.distillation != "none" or (taught and not self._untrained())
 

@@ -20,10 +20,16 @@ GROUPS = {
     "from-scratch": "From scratch",
     "vocabulary-trimming": "Vocabulary trimmed",
     "two-step": "Two-step distillation",
+    "quantization": "Quantised",
     "mixed-precision": "Mixed precision",
 }
 _VARIANTS = {"magnitude": "by magnitude", "random": "at random", "first-order": "by first-order importance"}
+_SCHEMES = {
+    "fp32": "ONNX Runtime, fp32", "int8-weights": "8-bit weights", "int4-weights": "4-bit weights",
+    "int8-dynamic": "8-bit weights and activations",
+}
 
+_QUANTIZED = re.compile(rf"quantization-(?P<scheme>{'|'.join(_SCHEMES)})(?:-of-(?P<of>.+))?")
 _NAME = re.compile(
     r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision|one-shot|minitron"
     r"|from-scratch|vocabulary-trimming|two-step)"
@@ -37,7 +43,8 @@ _NAME = re.compile(
 class Row:
     """A row's name taken apart; `level` is in percent of the FFN neurons removed.
 
-    `variant` is what `RunSpec.run` puts behind the technique, e.g. "magnitude" or "4000tokens".
+    `variant` is what `RunSpec.run` puts behind the technique, e.g. "magnitude" or "4000tokens"; `of` is the row whose
+    model was quantised, if any was.
     """
 
     technique: str
@@ -46,6 +53,7 @@ class Row:
     distillation: str | None
     untrained: bool
     precision: str
+    of: "Row | None" = None
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -54,6 +62,9 @@ class Row:
         Raises:
             LaghuError: not the name of a row.
         """
+        if match := _QUANTIZED.fullmatch(name):
+            of = cls.parse(match["of"] or "baseline")
+            return cls("quantization", match["scheme"], of.level, of.distillation, of.untrained, of.precision, of)
         if not (match := _NAME.fullmatch(name)):
             raise LaghuError(f"{name!r} is not the name of a row; one is pruning-50-joint, without -seed<N>")
         level = float((match["level"] or "0").replace("p", "."))
@@ -70,6 +81,9 @@ class Row:
     @property
     def label(self) -> str:
         """Name for readers, e.g. "Pruning 50 %, distilled jointly"."""
+        if self.of:
+            scheme, of = _SCHEMES[self.variant], self.of.label
+            return scheme if self.of.technique == "baseline" else f"{scheme}, of: {of[0].lower()}{of[1:]}"
         pruned = f"pruning {self.level:g} %" if self.level else None
         distilled = {"joint": "distilled jointly", "after": "distilled after", None: None}[self.distillation]
         precision = None if self.precision == "fp32" else self.precision
@@ -90,6 +104,9 @@ class Row:
     @property
     def order(self) -> tuple[int, str, float, str, bool, str]:
         """Key to sort rows by."""
+        if self.of:
+            group, *rest = self.of.order
+            return list(GROUPS).index(self.group), f"{group:02} {rest}", list(_SCHEMES).index(self.variant), "", False, ""
         variant = self.variant.rjust(12, "0") if self.variant[:1].isdigit() else self.variant
         distillation = self.distillation or ""
         return list(GROUPS).index(self.group), variant, self.level, distillation, self.untrained, self.precision

@@ -3,8 +3,9 @@
     backbone -> fewer layers, distilled -> narrower FFNs and hidden states, distilled again -> smaller vocabulary
              -> fine-tuned
 
-Both distillations are on masked-language-model logits (`laghu.mlm_distillation`); the teacher of the second is the
-student of the first with its FFNs cut. Vocabulary and classifier see no teacher.
+Both distillations are on masked-language-model logits (`laghu.mlm_distillation`); the teacher of each is the encoder
+before it, that of the second with its FFNs cut. Vocabulary and classifier see no teacher. Ours: the steps in another
+order (`two_step.order`), and a classifier that is then distilled from an ensemble (`two_step.taught_by`).
 
 Source: Gurgurov, Gregor, van Genabith, Ostermann 2025 (arXiv 2505.16956), as their code does it; where an option is
 theirs and where it is ours, `laghu.spec.TwoStep` and the modules that do it say.
@@ -23,6 +24,7 @@ from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec
 from laghu.stages import Stage, stage
+from laghu.techniques import ensemble_distillation
 from laghu.techniques.calibration import BATCH_SIZE
 from laghu.training import cross_entropy
 from laghu.untrained import reported
@@ -45,20 +47,24 @@ _DISTILLING = {
 
 
 def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
-    """The four encoders on the way, and the classifier fine-tuned from the last."""
-    shallow = make_shallow(spec, experiment.backbone(spec))
-    narrow = make_narrow(spec, shallow)
-    trimmed = trim(spec, narrow)
-    return [shallow, narrow, trimmed, fine_tune(spec, corpus, trimmed)]
+    """The encoders on the way, and the classifier fine-tuned from the last, where asked for distilled as well."""
+    steps = {"depth": make_shallow, "width": make_narrow, "vocabulary": trim}
+    encoders = [experiment.backbone(spec)]
+    for step in spec.two_step.order:
+        encoders.append(steps[step](spec, encoders[-1]))
+    classifiers = [fine_tune(spec, corpus, encoders[-1])]
+    if spec.two_step.taught_by == "ensemble":
+        classifiers.append(ensemble_distillation.distil(spec, corpus, teacher, classifiers[-1]))
+    return [*encoders[1:], *classifiers]
 
 
-def make_shallow(spec: RunSpec, backbone: Stage) -> Stage:
-    """Step 1: `two_step.num_hidden_layers` of the backbone's layers, distilled from all of them."""
+def make_shallow(spec: RunSpec, before: Stage) -> Stage:
+    """Step 1: `two_step.num_hidden_layers` of the encoder's layers, distilled from all of them."""
     settings = spec.two_step
 
     def build(working: Path) -> dict[str, Any]:
-        teacher, tokenizer = _load(backbone)
-        student, _ = _load(backbone)
+        teacher, tokenizer = _load(before)
+        student, _ = _load(before)
         how = "stride" if settings.layers == "random" else settings.layers
         depth.keep_layers(
             student, depth.chosen_layers(how, student.config.num_hidden_layers, settings.num_hidden_layers)
@@ -68,32 +74,32 @@ def make_shallow(spec: RunSpec, backbone: Stage) -> Stage:
         return _distil(spec, working, student, teacher, tokenizer)
 
     fields = {"num_hidden_layers", "layers", *_DISTILLING}
-    return stage("shallow", _MODULES, _inputs(spec, backbone, fields), build)
+    return stage("shallow", _MODULES, _inputs(spec, before, fields), build)
 
 
-def make_narrow(spec: RunSpec, shallow: Stage) -> Stage:
+def make_narrow(spec: RunSpec, before: Stage) -> Stage:
     """Steps 2 and 3: FFNs cut by first-order importance, then a smaller hidden size, distilled from before it."""
     settings = spec.two_step
 
     def build(working: Path) -> dict[str, Any]:
-        teacher, tokenizer = _load(shallow)
+        teacher, tokenizer = _load(before)
         scores = importance.first_order(teacher, _masked_batches(spec, tokenizer))
         kept = importance.top(scores, settings.intermediate_size)
-        student, _ = _load(shallow)
+        student, _ = _load(before)
         for model in (teacher, student):
             surgery.cut_neurons(model, kept)
         _NARROWING[settings.width](student, settings.hidden_size)
         return _distil(spec, working, student, teacher, tokenizer)
 
     fields = {"intermediate_size", "hidden_size", "width", *_DISTILLING}
-    return stage("narrow", _MODULES, _inputs(spec, shallow, fields), build)
+    return stage("narrow", _MODULES, _inputs(spec, before, fields), build)
 
 
-def trim(spec: RunSpec, narrow: Stage) -> Stage:
+def trim(spec: RunSpec, before: Stage) -> Stage:
     """Step 4: the `two_step.vocab_size` most frequent tokens of the pretraining text."""
 
     def build(working: Path) -> dict[str, Any]:
-        model, tokenizer = _load(narrow)
+        model, tokenizer = _load(before)
         with reported(spec.measuring.country) as report:
             counts = vocabulary.frequencies(tokenizer, texts.load(spec.pretraining.text)["text"])
             kept = vocabulary.kept_ids(tokenizer, counts, spec.two_step.vocab_size)
@@ -101,7 +107,7 @@ def trim(spec: RunSpec, narrow: Stage) -> Stage:
         _save(working, model, trimmed)
         return report
 
-    return stage("small", ["compression.vocabulary"], _inputs(spec, narrow, {"vocab_size"}), build)
+    return stage("small", ["compression.vocabulary"], _inputs(spec, before, {"vocab_size"}), build)
 
 
 def fine_tune(spec: RunSpec, corpus: Corpus, encoder: Stage) -> Stage:
