@@ -436,7 +436,7 @@ def test_the_root_logger_stays_as_it_is(folders, tmp_path, monkeypatch):
         ("int4-weights", "cuda", "int4-weights does not run on 'cuda'; choose cpu"),
         ("int4-weights", torch.device("cuda", 1), "int4-weights does not run on 'cuda:1'; choose cpu"),
         ("int8-dynamic", "mps", "int8-dynamic does not run on 'mps'"),
-        ("int2-weights", "cpu", "'int2-weights' is unknown; choose one of int8-weights, int4-weights, int8-dynamic"),
+        ("int2-weights", "cpu", "'int2-weights' is unknown; choose fp32 or one of int8-weights, int4-weights"),
     ],
 )
 def test_unsupported_is_refused_by_name(scheme, device, named):

@@ -1,6 +1,8 @@
 """Techniques on a few headlines: each model against one put together by hand from the teacher."""
 
 import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,13 +10,13 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
 
-from laghu import experiment, provenance
-from laghu.compression import importance
+from laghu import corpora, experiment, measurement, paths, quantization, quantized_assessment
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, checked
 from laghu.stages import Stage
 from laghu.techniques import dispatch
+from laghu.techniques import quantization as techniques_quantization
 
 SHAPE = {
     "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
@@ -50,7 +52,8 @@ def teacher(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("techniques")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("pyproject.toml", "requirements.lock"):
-            shutil.copy(provenance.paths.root() / name, folder)
+            shutil.copy(paths.root() / name, folder)
+        shutil.copytree(paths.templates(), folder / "notebooks")
         patch.setenv("LAGHU_HOME", str(folder))
         yield experiment.teacher(spec_of("baseline"), corpus)
 
@@ -63,6 +66,11 @@ def logits(stage: Stage, model: torch.nn.Module | None = None) -> torch.Tensor:
     tokenizer = AutoTokenizer.from_pretrained(stage.model)
     with torch.no_grad():
         return (model or model_of(stage))(**tokenizer(HEADLINES, padding=True, return_tensors="pt")).logits
+
+
+def onnx_logits(folder: Path) -> torch.Tensor:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return quantization.OnnxClassifier(folder)(**tokenizer(HEADLINES, padding=True, return_tensors="pt")).logits
 
 
 def without_neurons(stage: Stage, kept: list[list[int]]) -> torch.nn.Module:
@@ -230,6 +238,82 @@ def test_holding_out_all_text_is_refused(corpus, teacher):
         dispatch.compress(spec, corpus, teacher)
 
 
+def test_steps_in_another_order_give_the_same_shape(corpus, teacher):
+    two_step = {**SIZES, "order": ["vocabulary", "width", "depth"], "steps": 2, "texts": 8, "batch_size": 4}
+    stages = dispatch.compress(spec_of("two_step_distillation", two_step=two_step), corpus, teacher)
+    assert [stage.name for stage in stages] == ["small", "narrow", "shallow", "two-step"]
+    wanted = [(3, 16, 16, 180), (3, 8, 8, 180), (2, 8, 8, 180)]
+    for stage, sizes in zip(stages, wanted, strict=False):
+        model = BertForMaskedLM.from_pretrained(stage.model)
+        assert sum(parameter.numel() for parameter in model.parameters()) == closed_form(*sizes)
+
+
+def test_the_ensemble_teaches_the_fine_tuned_classifier(corpus, teacher):
+    two_step = {**SIZES, "steps": 0, "texts": 8}
+    fine_tuned = dispatch.compress(spec_of("two_step_distillation", two_step=two_step), corpus, teacher)
+    spec = spec_of(
+        "two_step_distillation", two_step={**two_step, "taught_by": "ensemble"}, ensemble={"texts": 8, "epochs": 1}
+    )
+    stages = dispatch.compress(spec, corpus, teacher)
+    assert [stage.key for stage in stages[:-1]] == [stage.key for stage in fine_tuned]
+    assert stages[-1].report["steps"] == -(-(2 * len(HEADLINES) + 8) // 4)
+    assert set(stages[-1].report["ensemble"]["weights"]) == {"classical", "encoder"}
+
+
+# ------------------------------------------------------------------------------------------------ integers
+
+
+def test_an_export_answers_as_the_teacher_does_and_integers_nearly_so(corpus, teacher):
+    wanted = logits(teacher)
+    for scheme, tolerance in (("fp32", 1e-5), ("int8-weights", 0.02)):
+        stages = dispatch.compress(spec_of("quantization", quantization={"scheme": scheme}), corpus, teacher)
+        assert [stage.name for stage in stages] == ["exported", "quantized"][: len(stages)]
+        assert stages[-1].report["steps"] == 0
+        torch.testing.assert_close(onnx_logits(stages[-1].model), wanted, atol=tolerance, rtol=0)
+
+
+def test_what_another_technique_made_is_quantised_and_survives_a_copy(corpus, teacher, tmp_path):
+    settings = {"pruning_level": 0.5, "distillation": "joint", "vocabulary": {"size": 180}}
+    spec = spec_of("quantization", quantization={"scheme": "int4-weights", "of": "vocabulary_trimming"}, **settings)
+    stages = dispatch.compress(spec, corpus, teacher)
+    trained = dispatch.compress(spec_of("vocabulary_trimming", **settings), corpus, teacher)
+    assert [stage.key for stage in stages[:-2]] == [stage.key for stage in trained]
+    config = AutoConfig.from_pretrained(stages[-1].model)
+    assert (config.intermediate_size, config.vocab_size) == (8, 180)
+    copy = shutil.copytree(stages[-1].model, tmp_path / "copy")
+    assert torch.equal(onnx_logits(copy), onnx_logits(stages[-1].model))
+
+
+def test_a_quantised_run_is_measured_against_the_baseline_in_its_own_engine(teacher):
+    corpus = corpora.load("sample")  # the one that flags what views leave out
+    teacher = experiment.teacher(spec_of("baseline"), corpus)
+    spec = spec_of(
+        "quantization", quantization={"scheme": "int8-weights"}, measuring={"repeats": 3, "energy_window": 0.01}
+    )
+    stages = dispatch.compress(spec, corpus, teacher)
+    record = quantized_assessment.measure(spec, corpus, stages, teacher, datetime.now(UTC))
+    model = model_of(teacher)
+    assert record.parameters.total == sum(parameter.numel() for parameter in model.parameters())
+    assert record.weight_bytes < 0.55 * measurement.weight_bytes(model)
+    assert record.timing.engine.startswith("ONNX Runtime")
+    assert set(quantization.LIBRARIES) < set(record.versions)
+    texts, labels = corpus.splits["test"]["text"], corpus.splits["test"]["label"]
+    by_hand = experiment.predict_logits(
+        spec, texts, quantization.OnnxClassifier(stages[-1].model), AutoTokenizer.from_pretrained(stages[-1].model)
+    ).argmax(-1)
+    assert record.predictions == by_hand.tolist()
+    assert record.accuracy.published.value == pytest.approx(sum(by_hand == labels) / len(labels))
+    assert record.mcnemar.against == "baseline-seed0"
+    assert record.train_seconds == pytest.approx(sum(stage.report["seconds"] for stage in stages))
+
+
+def test_an_integer_scheme_on_a_gpu_is_refused_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr(experiment, "begin", lambda spec: pytest.fail("work began"))
+    spec = spec_of("quantization", quantization={"scheme": "int4-weights", "device": "cuda"})
+    with pytest.raises(LaghuError, match="int4-weights does not run on 'cuda'; choose cpu"):
+        techniques_quantization.begin(spec)
+
+
 # ------------------------------------------------------------------------------------------------ what is refused
 
 
@@ -245,6 +329,12 @@ def test_holding_out_all_text_is_refused(corpus, teacher):
     ("two_step_distillation", {"two_step": {**SIZES, "num_hidden_layers": 4}}, "num_hidden_layers 4 must not exceed"),
     ("two_step_distillation", {"two_step": {**SIZES, "positions": "with_padding"}}, "needs rows 'padded'"),
     ("two_step_distillation", {"two_step": SIZES, "pruning_level": 0.5}, "takes pruning_level 0"),
+    ("two_step_distillation", {"two_step": {**SIZES, "order": ["depth", "width"]}}, r"order \['depth', 'width'\] must"),
+    ("quantization", {"pruning_level": 0.5}, "quantization.of 'baseline': baseline takes pruning_level 0"),
+    ("quantization", {"precision": "bf16"}, "quantization takes precision 'fp32'"),
+    ("quantization", {"quantization": {"scheme": "int2"}}, "quantization.scheme = 'int2'"),
+    ("quantization", {"quantization": {"of": "two_step_distillation"}, "two_step": {**SIZES, "vocab_size": 201}},
+     "two_step.vocab_size 201 must not exceed"),
 ])
 def test_what_cannot_be_is_refused_by_name(technique, parameters, reason):
     with pytest.raises(LaghuError, match=reason) as caught:
@@ -263,6 +353,9 @@ def test_what_cannot_be_is_refused_by_name(technique, parameters, reason):
     ("vocabulary_trimming", {"vocabulary": {"size": 190}, "pruning_level": 0.5, "distillation": "joint"},
      "vocabulary-trimming-190tokens-50-joint-seed0"),
     ("two_step_distillation", {"two_step": {**SIZES, "name": "tiny"}}, "two-step-tiny-seed0"),
+    ("quantization", {}, "quantization-int8-weights-seed0"),
+    ("quantization", {"quantization": {"scheme": "int8-dynamic", "of": "pruning_distillation"}, "pruning_level": 0.5,
+                      "distillation": "joint"}, "quantization-int8-dynamic-of-pruning-50-joint-seed0"),
 ])
 def test_names_of_runs(technique, parameters, name):
     assert spec_of(technique, **parameters).run == name
@@ -271,4 +364,4 @@ def test_names_of_runs(technique, parameters, name):
 def test_importance_is_not_taken_over_more_rows_than_there_are(corpus, teacher):
     spec = spec_of("one_shot", pruning_level=0.5, one_shot={"criterion": "first_order", "epochs": 0, "texts": 10**6})
     (cut,) = dispatch.compress(spec, corpus, teacher)
-    assert len(cut.report["kept"]) == 3 and importance.IGNORED == -100
+    assert [len(indices) for indices in cut.report["kept"]] == [8, 8, 8]

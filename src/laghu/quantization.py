@@ -25,6 +25,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,14 +54,27 @@ BLOCK = 32
 OPSET = 18
 
 
+LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the libraries that export, quantise and run.
+
+    Raises:
+        LaghuError: one is not installed.
+    """
+    _need_libraries()
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
 def refuse_unsupported(scheme: str, device: str | torch.device) -> None:
-    """Before anything runs: can models be quantised this way here, and run on this device?
+    """Before anything runs: can models be quantised this way, or left in fp32, here, and run on this device?
 
     Raises:
         LaghuError: an unknown scheme, a device that the scheme does not run on, or a library that is not installed.
     """
-    if scheme not in SCHEMES:
-        raise LaghuError(f"quantisation scheme {scheme!r} is unknown; choose one of {', '.join(SCHEMES)}.")
+    if scheme not in ("fp32", *SCHEMES):
+        raise LaghuError(f"quantisation scheme {scheme!r} is unknown; choose fp32 or one of {', '.join(SCHEMES)}.")
     if torch.device(device).type != "cpu":
         raise LaghuError(f"{scheme} does not run on {str(device)!r}; choose cpu.")
     _need_libraries()
@@ -100,9 +114,12 @@ def quantize(source: Path, scheme: str, folder: Path) -> None:
     """Quantise what `export` wrote to `source`; write the same files, smaller, to `folder`.
 
     Raises:
-        LaghuError: as `refuse_unsupported`; or `source` holds no `model.onnx`, or one that is quantised already.
+        LaghuError: as `refuse_unsupported`; the scheme is fp32; or `source` holds no `model.onnx`, or one that is
+            quantised already.
     """
     refuse_unsupported(scheme, "cpu")
+    if scheme == "fp32":
+        raise LaghuError("scheme 'fp32' quantises nothing; an export is in fp32 already.")
     import onnx
 
     model = onnx.load(_file(source))
@@ -179,7 +196,7 @@ def _file(folder: Path) -> Path:
 
 
 def _need_libraries() -> None:
-    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise LaghuError(f"quantisation needs {', '.join(missing)}; install with pip install 'laghu[quantization]'.")
 

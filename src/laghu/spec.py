@@ -13,7 +13,7 @@ Technique = Literal[
     "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
     "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation", "quantization",
 ]
-TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali"]
+TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali", "indicnews-english"]
 Precision = Literal["fp32", "fp16", "bf16"]
 CostPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
@@ -190,6 +190,7 @@ class Quantization(_Settings):
     of: Literal[
         "baseline", "pruning_distillation", "vocabulary_trimming", "two_step_distillation", "ensemble_distillation",
     ] = Field("baseline", description="technique whose model is quantised; its own settings apply")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="that is to run it; none but cpu does so yet")
 
 
 class Measuring(_Settings):
@@ -555,15 +556,16 @@ class Study(_Settings):
         return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships)
 
     def find(self, run: str) -> RunSpec:
-        """The run of that name.
+        """The run of that name on labelled texts.
 
         Raises:
-            LaghuError: the study has no such run.
+            LaghuError: the study has no such run; the message names those on labelled words too.
         """
         for spec in self.runs:
             if spec.run == run:
                 return spec
-        raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(spec.run for spec in self.runs)}")
+        names = [spec.run for spec in (*self.runs, *self.tokens)]
+        raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(names)}")
 
 
 def _merged(common: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

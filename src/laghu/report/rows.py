@@ -106,7 +106,8 @@ class Row:
         """Key to sort rows by."""
         if self.of:
             group, *rest = self.of.order
-            return list(GROUPS).index(self.group), f"{group:02} {rest}", list(_SCHEMES).index(self.variant), "", False, ""
+            scheme = list(_SCHEMES).index(self.variant)
+            return list(GROUPS).index(self.group), f"{group:02} {rest}", scheme, "", False, ""
         variant = self.variant.rjust(12, "0") if self.variant[:1].isdigit() else self.variant
         distillation = self.distillation or ""
         return list(GROUPS).index(self.group), variant, self.level, distillation, self.untrained, self.precision
