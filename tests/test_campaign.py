@@ -29,12 +29,14 @@ def test_no_run_is_trained_beside_or_before_one_that_it_starts_from():
     wave_of = {spec.run: number for number, wave in enumerate(campaign.waves(specs[::-1])) for spec in wave}
     assert sorted(wave_of) == sorted(spec.run for spec in specs)
     for spec in specs:
-        if spec.pruning_level or spec.technique in ("continued", "ensemble_distillation"):
+        if spec.technique != "baseline":
             assert wave_of[f"baseline-seed{spec.seed}"] < wave_of[spec.run]
         if spec.distillation == "after":
             assert wave_of[spec.run.replace("-after", "")] < wave_of[spec.run]
         if spec.technique == "ensemble_distillation" and spec.pruning_level:
             assert wave_of[spec.run.replace("ensemble-distillation", "pruning")] < wave_of[spec.run]
+        if "-of-" in spec.run:
+            assert wave_of[spec.run.partition("-of-")[2]] <= wave_of[spec.run] == 2
 
 
 def test_an_unknown_stage_is_refused_before_any_work():

@@ -214,9 +214,18 @@ def test_a_study_is_its_runs_for_each_seed(study):
         loaded.find("pruning-25-seed1")
 
 
+def test_a_row_may_have_fewer_seeds_than_its_study(study):
+    rows = [CONTENT["runs"][0], CONTENT["runs"][1] | {"seeds": [2]}]
+    loaded = study(CONTENT | {"runs": rows})
+    assert [spec.run for spec in loaded.runs] == ["baseline-seed1", "baseline-seed2", "pruning-50-seed2"]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": [3]}]}, "a row's seeds = [3] must be a list of some of"),
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": 1}]}, "a row's seeds = 1 must be a list of some of"),
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": []}]}, "a row's seeds = [] must be a list of some of"),
         (CONTENT | {"seeds": [1, 1]}, "mine.yaml: lists baseline-seed1, pruning-50-seed1 more than once"),
         (CONTENT | {"runs": CONTENT["runs"][:1] * 2}, "mine.yaml: lists baseline-seed1, baseline-seed2 more than once"),
         (CONTENT | {"sedes": [1]}, "mine.yaml: unknown key sedes; it takes title, seeds, common and runs"),
@@ -268,7 +277,7 @@ def test_a_study_that_is_not_there(study):
         Study.load("your")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english"])
 def test_studies_of_this_repository(name):
     loaded = Study.load(name)
     assert len({spec.run for spec in loaded.runs}) == len(loaded.runs)
@@ -277,3 +286,9 @@ def test_studies_of_this_repository(name):
         assert loaded.find(f"baseline-seed{spec.seed}")
     settings = [spec.model_dump(include={"corpus", "measuring", "architecture", "pretraining"}) for spec in loaded.runs]
     assert all(other == settings[0] for other in settings)
+
+
+@pytest.mark.parametrize("name", ["cpu-sib200", "cpu-mahasent"])
+def test_other_marathi_tasks_take_the_encoder_of_the_cpu_study(name):
+    encoder = {"architecture", "pretraining"}
+    assert Study.load(name).runs[0].model_dump(include=encoder) == Study.load("cpu").runs[0].model_dump(include=encoder)

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
-from laghu import cost_runner, freshness, paths, pretraining, runner
+from laghu import cost_runner, freshness, paths, pretraining, quantization, runner, token_freshness
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, Study
 
@@ -40,9 +40,12 @@ def train(studies: list[Study], jobs: int) -> None:
     """Train every stage of every run, `jobs` side by side, and measure nothing.
 
     Raises:
-        LaghuError: some trainings failed; the others are finished and kept.
+        LaghuError: a library is missing, before anything is trained; or some trainings failed, and the others are
+            finished and kept.
     """
     waiting = [spec for study in studies for spec in study.runs if spec.technique != "classical"]
+    for scheme in {spec.quantization.scheme for spec in waiting if spec.technique == "quantization"}:
+        quantization.refuse_unsupported(scheme, "cpu")
     failed: list[str] = []
     done, total = 0, len(waiting)
     with _shared_cores(jobs), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -83,6 +86,8 @@ def collect(studies: list[Study], jobs: int) -> None:
         LaghuError: a result is missing or stale, or something is too large.
     """
     missing = [f"{spec.study}/{spec.run}" for study in studies for spec in study.runs if not freshness.is_current(spec)]
+    missing += [f"{run.study}/{run.run}" for study in studies for run in study.tokens
+                if not token_freshness.is_current(run)]
     if missing:
         raise LaghuError(f"missing or stale: {', '.join(missing)}; run the stages train and measure again")
     for study in studies:
@@ -127,12 +132,14 @@ def run(names: list[str], stages: list[str], jobs: int) -> None:
 def waves(specs: list[RunSpec]) -> Iterator[list[RunSpec]]:
     """The runs in three groups, each of which needs stages of earlier groups only.
 
-    Teachers come first, what starts from them second, and what distils into a pruned model last.
+    Teachers come first. What takes the model of another run further, to distil, trim or quantise it, comes last.
     """
     def depth(spec: RunSpec) -> int:
-        if spec.pruning_level and (spec.distillation == "after" or spec.technique == "ensemble_distillation"):
-            return 2
-        return int(spec.technique in ("continued", "ensemble_distillation") or spec.pruning_level > 0)
+        if spec.technique == "baseline":
+            return 0
+        takes_a_pruned_model = spec.technique in ("ensemble_distillation", "vocabulary_trimming") and spec.pruning_level
+        takes_any = spec.technique == "quantization" and spec.trained_as != "baseline"
+        return 2 if spec.distillation == "after" or takes_a_pruned_model or takes_any else 1
 
     for level in range(3):
         if wave := [spec for spec in specs if depth(spec) == level]:

@@ -509,7 +509,8 @@ class Study(_Settings):
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed.
+        """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed,
+        or for those of its own `seeds`.
 
         Beside them may stand `cost`, the settings of a `CostSpec`; `tokens`, a list of `TokenRun`s, each made for each
         seed with what `common` says of the encoder and of measuring; and `ships`, the run whose model is given away.
@@ -536,11 +537,15 @@ class Study(_Settings):
             raise LaghuError(f"{file.name}: cost = {cost!r} must be a mapping")
         if not (isinstance(words, list) and all(isinstance(row, dict) for row in words)):
             raise LaghuError(f"{file.name}: tokens must be a list of mappings")
+        for own in (row["seeds"] for row in rows if "seeds" in row):
+            if not (isinstance(own, list) and own and all(seed in seeds for seed in own)):
+                raise LaghuError(f"{file.name}: a row's seeds = {own!r} must be a list of some of the study's {seeds}")
         if content:
             raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
                              "and optionally cost, tokens and ships")
         runs = tuple(
-            checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed}) for seed in seeds for row in rows
+            checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed})
+            for seed in seeds for row in _of_seed(rows, seed)
         )
         encoder = {name: common[name] for name in _SHARED_WITH_TOKENS if name in common}
         tokens = tuple(
@@ -566,6 +571,12 @@ class Study(_Settings):
                 return spec
         names = [spec.run for spec in (*self.runs, *self.tokens)]
         raise LaghuError(f"study {self.name!r} has no run {run!r}; it has {', '.join(names)}")
+
+
+def _of_seed(rows: list[dict[str, Any]], seed: Any) -> list[dict[str, Any]]:
+    """The rows that are made for that seed, without their own lists of seeds."""
+    return [{name: value for name, value in row.items() if name != "seeds"} for row in rows
+            if seed in row.get("seeds", [seed])]
 
 
 def _merged(common: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

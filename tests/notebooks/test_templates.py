@@ -21,6 +21,8 @@ RUNS = {
     "vocabulary_trimming": ({"vocabulary": {"size": 250}}, "vocabulary-trimming-250tokens-seed0"),
     "two_step_distillation": ({"two_step": {"intermediate_size": 32, "hidden_size": 16, "vocab_size": 250, "steps": 4}},
                               "two-step-small-seed0"),
+    "quantization": ({"quantization": {"scheme": "int8-dynamic", "of": "pruning_distillation"}, "pruning_level": 0.5,
+                      "distillation": "joint"}, "quantization-int8-dynamic-of-pruning-50-joint-seed0"),
     "mixed_precision": ({"precision": "bf16", "pruning_level": 0.75, "distillation": "joint"},
                         "mixed-precision-75-joint-bf16-seed0"),
 }
