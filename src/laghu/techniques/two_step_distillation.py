@@ -14,6 +14,7 @@ theirs and where it is ours, `laghu.spec.TwoStep` and the modules that do it say
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -24,7 +25,7 @@ from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec
 from laghu.stages import Stage, stage
-from laghu.techniques import ensemble_distillation
+from laghu.techniques import ensemble_distillation, token_counts
 from laghu.techniques.calibration import BATCH_SIZE
 from laghu.training import cross_entropy
 from laghu.untrained import reported
@@ -39,6 +40,8 @@ _MODULES = [
     "backbones", "mlm_distillation", "compression.depth", "compression.importance", "compression.surgery",
     "compression.width",
 ]
+# More texts than go into a row of running text: those of `marathi-text` have 36 tokens on average.
+_TEXTS_IN_A_ROW = 8
 # Settings of `TwoStep` that both distillations depend on.
 _DISTILLING = {
     "texts", "steps", "batch_size", "learning_rate", "warm_up", "mask_probability", "alpha", "rows", "positions",
@@ -51,14 +54,14 @@ def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
     steps = {"depth": make_shallow, "width": make_narrow, "vocabulary": trim}
     encoders = [experiment.backbone(spec)]
     for step in spec.two_step.order:
-        encoders.append(steps[step](spec, encoders[-1]))
+        encoders.extend(steps[step](spec, encoders[-1]))
     classifiers = [fine_tune(spec, corpus, encoders[-1])]
     if spec.two_step.taught_by == "ensemble":
         classifiers.append(ensemble_distillation.distil(spec, corpus, teacher, classifiers[-1]))
     return [*encoders[1:], *classifiers]
 
 
-def make_shallow(spec: RunSpec, before: Stage) -> Stage:
+def make_shallow(spec: RunSpec, before: Stage) -> list[Stage]:
     """Step 1: `two_step.num_hidden_layers` of the encoder's layers, distilled from all of them."""
     settings = spec.two_step
 
@@ -74,10 +77,10 @@ def make_shallow(spec: RunSpec, before: Stage) -> Stage:
         return _distil(spec, working, student, teacher, tokenizer)
 
     fields = {"num_hidden_layers", "layers", *_DISTILLING}
-    return stage("shallow", _MODULES, _inputs(spec, before, fields), build)
+    return [stage("shallow", _MODULES, _inputs(spec, before, fields), build)]
 
 
-def make_narrow(spec: RunSpec, before: Stage) -> Stage:
+def make_narrow(spec: RunSpec, before: Stage) -> list[Stage]:
     """Steps 2 and 3: FFNs cut by first-order importance, then a smaller hidden size, distilled from before it."""
     settings = spec.two_step
 
@@ -92,22 +95,23 @@ def make_narrow(spec: RunSpec, before: Stage) -> Stage:
         return _distil(spec, working, student, teacher, tokenizer)
 
     fields = {"intermediate_size", "hidden_size", "width", *_DISTILLING}
-    return stage("narrow", _MODULES, _inputs(spec, before, fields), build)
+    return [stage("narrow", _MODULES, _inputs(spec, before, fields), build)]
 
 
-def trim(spec: RunSpec, before: Stage) -> Stage:
-    """Step 4: the `two_step.vocab_size` most frequent tokens of the pretraining text."""
+def trim(spec: RunSpec, before: Stage) -> list[Stage]:
+    """Step 4: the counts of the pretraining text, and the encoder with its most frequent tokens."""
+    counted = token_counts.count(spec, AutoTokenizer.from_pretrained(before.model), spec.pretraining.text)
 
     def build(working: Path) -> dict[str, Any]:
         model, tokenizer = _load(before)
         with reported(spec.measuring.country) as report:
-            counts = vocabulary.frequencies(tokenizer, texts.load(spec.pretraining.text)["text"])
-            kept = vocabulary.kept_ids(tokenizer, counts, spec.two_step.vocab_size)
+            kept = vocabulary.kept_ids(tokenizer, token_counts.load(counted), spec.two_step.vocab_size)
             trimmed = vocabulary.trim(model, tokenizer, kept)
         _save(working, model, trimmed)
         return report
 
-    return stage("small", ["compression.vocabulary"], _inputs(spec, before, {"vocab_size"}), build)
+    small = stage("small", ["compression.vocabulary"], _inputs(spec, before, {"vocab_size"}), build)
+    return [counted, small]
 
 
 def fine_tune(spec: RunSpec, corpus: Corpus, encoder: Stage) -> Stage:
@@ -163,11 +167,16 @@ def _texts(spec: RunSpec) -> tuple[Dataset, Dataset]:
 
 
 def _rows(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """The pretraining text as the student sees it: running text without padding, or a padded text a row."""
-    text, length = _texts(spec)[0], spec.pretraining.sequence_length
-    if spec.two_step.rows == "packed":
-        return backbones.pack(text, tokenizer, length)
-    return mlm_distillation.padded(text, tokenizer, length)
+    """The pretraining text as the student sees it: running text without padding, or a padded text a row.
+
+    No more texts are drawn from it than the steps can need: to tokenize all would take longer than to learn from some.
+    """
+    text, length, settings = _texts(spec)[0], spec.pretraining.sequence_length, spec.two_step
+    rows = settings.steps * settings.batch_size
+    order = np.random.default_rng(settings.seed).permutation(len(text))
+    if settings.rows == "packed":
+        return backbones.pack(text.select(order[: rows * _TEXTS_IN_A_ROW]), tokenizer, length)
+    return mlm_distillation.padded(text.select(order[:rows]), tokenizer, length)
 
 
 def _masked_batches(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Tensor]]:

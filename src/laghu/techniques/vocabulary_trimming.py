@@ -6,26 +6,28 @@ Sources: Abdaoui, Pradel, Sigel 2020 (arXiv 2010.05609, "Load What You Need"); s
 2505.16956).
 """
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from laghu import backbones, experiment, freshness, texts
+from transformers import AutoTokenizer
+
+from laghu import backbones, experiment
 from laghu.compression import vocabulary
 from laghu.corpora import Corpus
 from laghu.spec import RunSpec
 from laghu.stages import Stage, stage
-from laghu.techniques import pruning_distillation
+from laghu.techniques import pruning_distillation, token_counts
 from laghu.untrained import reported
 
 
 def compress(spec: RunSpec, corpus: Corpus, teacher: Stage) -> list[Stage]:
     """The pruned model where there is a pruning level, then it or the teacher with the smaller vocabulary."""
     before = pruning_distillation.compress(spec, corpus, teacher) if spec.pruning_level else []
-    return [*before, trim(spec, corpus, [teacher, *before][-1])]
+    counted = token_counts.count(spec, AutoTokenizer.from_pretrained(teacher.model), spec.vocabulary.text)
+    return [*before, counted, trim(spec, corpus, [teacher, *before][-1], counted)]
 
 
-def trim(spec: RunSpec, corpus: Corpus, model: Stage) -> Stage:
+def trim(spec: RunSpec, corpus: Corpus, model: Stage, counted: Stage) -> Stage:
     """Keep the `vocabulary.size` tokens that are most frequent in the training split and the unlabelled text."""
     settings = spec.vocabulary
 
@@ -33,8 +35,7 @@ def trim(spec: RunSpec, corpus: Corpus, model: Stage) -> Stage:
         classifier, tokenizer = backbones.load_classifier(str(model.model), corpus.labels)
         development = corpus.splits["validation"]["text"][:]
         with reported(spec.measuring.country) as report:
-            counted = chain(corpus.splits["train"]["text"], texts.load(settings.text)["text"])
-            counts = vocabulary.frequencies(tokenizer, counted)
+            counts = token_counts.load(counted) + vocabulary.frequencies(tokenizer, corpus.splits["train"]["text"])
             trimmed = vocabulary.trim(classifier, tokenizer, vocabulary.kept_ids(tokenizer, counts, settings.size))
         report["tokens_per_text"] = {
             "before": vocabulary.mean_length(tokenizer, development),
@@ -44,7 +45,6 @@ def trim(spec: RunSpec, corpus: Corpus, model: Stage) -> Stage:
 
     depends = {
         **experiment.inputs(spec, corpus, "techniques.vocabulary_trimming"), "model": model.key,
-        "vocabulary": settings.model_dump(), "text": freshness.text_sha256(settings.text),
-        "max_length": spec.fine_tuning.max_length,
+        "counted": counted.key, "vocabulary": settings.model_dump(), "max_length": spec.fine_tuning.max_length,
     }
     return stage("trimmed", ["backbones", "compression.vocabulary"], depends, build)
