@@ -5,13 +5,23 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
 
-from laghu import corpora, experiment, measurement, paths, quantization, quantized_assessment, sample
+from laghu import (
+    corpora,
+    experiment,
+    measurement,
+    paths,
+    quantization,
+    quantized_assessment,
+    sample,
+    trimmed_assessment,
+)
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, checked
@@ -177,6 +187,26 @@ def test_texts_whose_tokens_survive_are_classified_as_before(corpus, teacher):
     assert all(counted_by_hand[token] <= rarest for token in set(before.get_vocab()) - set(after.get_vocab()))
     assert counted.report["seconds"] > 0
     assert trimmed.report["tokens_per_text"]["after"] >= trimmed.report["tokens_per_text"]["before"]
+
+
+def test_a_trimmed_model_and_its_teacher_each_read_with_their_own_tokenizer():
+    corpus = corpora.load("sample")
+    teacher = experiment.teacher(spec_of("baseline"), corpus)
+    spec = spec_of(
+        "vocabulary_trimming", vocabulary={"size": 190}, measuring={"repeats": 3, "energy_window": 0.01}
+    )
+    stages = dispatch.compress(spec, corpus, teacher)
+    record = trimmed_assessment.measure(spec, corpus, stages, teacher, datetime.now(UTC))
+    clean = record.views["clean"]
+    theirs, ours = (
+        experiment.predict_logits(spec, corpus.splits["test"]["text"], *experiment.load(stage, "fp32")).argmax(-1)
+        for stage in (teacher, stages[-1])
+    )
+    labels = np.array(corpus.splits["test"]["label"])
+    assert record.agreement == pytest.approx((theirs == ours)[clean].mean())
+    assert record.mcnemar.only_baseline_right == ((theirs == labels) & (ours != labels))[clean].sum()
+    assert record.mcnemar.only_run_right == ((theirs != labels) & (ours == labels))[clean].sum()
+    assert record.predictions == ours.tolist()
 
 
 def test_a_pruned_model_can_be_trimmed(corpus, teacher):
