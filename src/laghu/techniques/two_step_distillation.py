@@ -115,19 +115,17 @@ def trim(spec: RunSpec, before: Stage) -> list[Stage]:
 
 
 def fine_tune(spec: RunSpec, corpus: Corpus, encoder: Stage) -> Stage:
-    """The classifier on the small encoder, fine-tuned as the baseline is."""
-    settings = spec.fine_tuning
+    """The classifier on the small encoder, fine-tuned as the baseline is but for the size of its steps."""
+    settings, learning_rate = spec.fine_tuning, spec.two_step.classifier_learning_rate
 
     def build(working: Path) -> dict[str, Any]:
         model, tokenizer, rows = experiment.start(spec, corpus, str(encoder.model))
-        report = experiment.fit(
-            spec, working, model, tokenizer, rows, settings.epochs, settings.learning_rate, cross_entropy
-        )
+        report = experiment.fit(spec, working, model, tokenizer, rows, settings.epochs, learning_rate, cross_entropy)
         return experiment.finish(spec, corpus, working, model, tokenizer, report)
 
     depends = {
         **experiment.inputs(spec, corpus, "techniques.two_step_distillation"), "encoder": encoder.key,
-        "fine_tuning": settings.model_dump(),
+        "fine_tuning": settings.model_dump(), "learning_rate": learning_rate,
     }
     return stage("two-step", experiment.TRAINING, depends, build)
 
