@@ -164,7 +164,7 @@ class TwoStep(_Settings):
     )
     texts: int = Field(256, ge=1, description="held out from the distillations; first-order importance is over them")
     seed: int = Field(0, ge=0, description="one student serves every seed of a study")
-    classifier_learning_rate: float = Field(1e-3, gt=0, description="a small model takes larger steps than the baseline")
+    classifier_learning_rate: float = Field(1e-3, gt=0, description="a small model takes larger steps")
     taught_by: Literal["labels", "ensemble"] = Field(
         "labels", description="of the classifier: fine-tuned alone, or then distilled as `ensemble` says"
     )
