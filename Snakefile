@@ -1,17 +1,20 @@
-# A study as a graph of notebooks: backbone -> baseline of each seed -> everything else of that seed.
+# A study as a graph of notebooks: backbone -> baseline of each seed -> everything else of that seed; and so again for the
+# classifiers of words on each corpus.
 #
 # What is out of date is decided by keys (laghu.freshness), not by file times: a run's stamp stands exactly while its
 # record and notebook are what its template, parameters, code and data would give. Snakemake brings the order, the
 # side-by-side and the cluster.
 
-from laghu import freshness, paths
+from laghu import freshness, paths, token_freshness
 from laghu.spec import Study
 
 STUDY = Study.load(config["study"])
 RUNS = {spec.run: spec for spec in STUDY.runs}
+TOKENS = {run.run: run for run in STUDY.tokens}
 STAMPS = paths.root() / ".cache" / "stamps" / STUDY.name
 
-CURRENT = {run for run, spec in RUNS.items() if freshness.is_current(spec)}
+CURRENT = {name for name, spec in RUNS.items() if freshness.is_current(spec)}
+CURRENT |= {name for name, run in TOKENS.items() if token_freshness.is_current(run)}
 if workflow.is_main_process:  # a job on a cluster reads this file again
     STAMPS.mkdir(parents=True, exist_ok=True)
     for stamp in STAMPS.iterdir():
@@ -20,22 +23,30 @@ if workflow.is_main_process:  # a job on a cluster reads this file again
         (STAMPS / run).touch()
 
 
-def before(wildcards):
+def stamps(run, teacher):
     """Stamps that a run waits for: the backbone, and the baseline of its seed."""
-    spec = RUNS[wildcards.run]
-    if wildcards.run in CURRENT or spec.technique == "classical":
+    if run.run in CURRENT:
         return []
-    teacher = f"baseline-seed{spec.seed}"
-    names = [] if spec.model else ["backbone"]
-    names += [teacher] if wildcards.run != teacher and teacher in RUNS else []
+    names = [] if run.model else ["backbone"]
+    names += [teacher] if run.run != teacher and teacher in {*RUNS, *TOKENS} else []
     return [ancient(str(STAMPS / name)) for name in names]
+
+
+def before(wildcards):
+    spec = RUNS[wildcards.run]
+    return [] if spec.technique == "classical" else stamps(spec, f"baseline-seed{spec.seed}")
+
+
+def before_tokens(wildcards):
+    run = TOKENS[wildcards.run]
+    return stamps(run, f"{run.corpus}-baseline-seed{run.seed}")
 
 
 localrules: study
 
 
 rule study:
-    input: [str(STAMPS / run) for run in RUNS]
+    input: [str(STAMPS / run) for run in (*RUNS, *TOKENS)]
 
 
 # The one step that has nothing beside it, and so all cores. It is asked for whenever an encoder is to be run, and costs
@@ -56,4 +67,15 @@ for seed in sorted({spec.seed for spec in STUDY.runs}):
         wildcard_constraints: run="|".join(run for run, spec in RUNS.items() if spec.seed == seed)
         threads: 1
         priority: -seed
+        shell: "OMP_NUM_THREADS={threads} laghu run " + STUDY.name + " {wildcards.run}"
+
+
+# When nothing else is left to start.
+if TOKENS:
+    rule tokens:
+        input: before_tokens
+        output: touch(str(STAMPS / "{run}"))
+        wildcard_constraints: run="|".join(TOKENS)
+        threads: 1
+        priority: -1 - max(run.seed for run in (*STUDY.runs, *STUDY.tokens))
         shell: "OMP_NUM_THREADS={threads} laghu run " + STUDY.name + " {wildcards.run}"

@@ -32,8 +32,8 @@ class Checkout:
             (folder / name).symlink_to(REPOSITORY / name)
         (folder / "studies").mkdir()
 
-    def write_study(self, name: str, runs: list[dict], common: dict | None = None) -> None:
-        content = {"title": name, "seeds": [0], "common": TINY | (common or {}), "runs": runs}
+    def write_study(self, name: str, runs: list[dict], common: dict | None = None, **further: object) -> None:
+        content = {"title": name, "seeds": [0], "common": TINY | (common or {}), "runs": runs, **further}
         (self.folder / "studies" / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def papermill(self, technique: str, parameters: dict, **variables: str) -> subprocess.CompletedProcess:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from laghu.records import RunRecord
-from laghu.spec import RunSpec
+from laghu.records import RunRecord, TokenRecord
+from laghu.spec import RunSpec, TokenRun
 
 _FFN = "pruning_level"
 ROWS = (
@@ -20,6 +20,7 @@ ROWS = (
 )
 # As in `RunRecord.row_views`, the same for every run: 2,011 clean rows, 391 other first occurrences, 359 repeats.
 ROW_VIEWS = "".join(random.Random(0).sample("2" * 2011 + "1" * 391 + "0" * 359, 2761))
+SENTENCE_VIEWS = "".join("2" if place % 4 else "10"[place % 8 > 3] for place in range(60))
 
 
 def fake_study(study: str = "cpu", seeds: tuple[int, ...] = (1, 2, 3)) -> list[RunRecord]:
@@ -99,3 +100,50 @@ def _right(clean: float, seed: int) -> np.ndarray:
     difficulty = np.random.default_rng(0).normal(size=len(kind)) + 0.3 * kind
     met = difficulty + np.random.default_rng(seed).normal(scale=0.25, size=len(kind))
     return met <= np.quantile(met[kind == 2], clean)
+
+
+def fake_token_record(run: TokenRun, task: str = "ner", **changes) -> TokenRecord:
+    """A record of sixty test sentences, for either task; `changes` replace fields."""
+    rng = np.random.default_rng([round(100 * run.pruning_level), run.distillation == "joint", run.seed])
+    speed_up = dict.fromkeys(("median", "low", "high"), 1 + 0.8 * run.pruning_level)
+    true = np.random.default_rng(0).integers(1, 5, size=60)
+    right = rng.binomial(true, 0.9 - 0.3 * bool(run.pruning_level))
+    level = 0.8 - 0.1 * bool(run.pruning_level) + 0.01 * run.seed
+    names = ("f1", "precision", "recall", "strict_f1", "strict_precision", "strict_recall")
+    names = names if task == "ner" else ("accuracy", "macro_f1")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    energy = {"components": {}, "source": {}, "window_seconds": 2.0, "kwh_per_1000_documents": 1e-4,
+              "co2e_kg_per_1000_documents": 1e-5}
+    return TokenRecord.model_validate({
+        "study": run.study, "run": run.run, "corpus": run.corpus, "task": task, "synthetic": True,
+        "pruning_level": run.pruning_level, "distillation": run.distillation, "seed": run.seed,
+        "parameters": {"total": 1_000_000 - 200_000 * bool(run.pruning_level), "embeddings": 1, "encoder": 2},
+        "weight_bytes": 4_000_000, "flops_per_token": 3000 - 1000 * bool(run.pruning_level), "intermediate_size": 64,
+        "scores": {name: _views(level - 0.02 * place) for place, name in enumerate(names)},
+        "kinds": {"NEL": {"right": 30 + run.seed, "true": 50, "predicted": 40}, "NEO": {"right": 1, "true": 2,
+                  "predicted": 4}, "NEP": {"right": 60, "true": 70, "predicted": 90 + run.seed},
+                  "NETI": {"right": 0, "true": 0, "predicted": 3}},
+        "sentences": {"published": 60, "deduplicated": 53, "clean": 45},
+        "words": {"published": 700, "deduplicated": 600, "clean": 512},
+        "unread_words": {"published": 9, "deduplicated": 8, "clean": 7},
+        "agreement": 0.93 if run.pruning_level else None, "latency_ms": {"p50": 2.0, "p95": 3.0},
+        "documents_per_second": 400.0, "speed_up": speed_up,
+        "timing": {"engine": "invented", "precision": "fp32", "sequence_length": 32, "throughput_batch_size": 32,
+                   "repeats": 3, "retaken": 0, "threads": 1, "fp32_products": "highest"},
+        "peak_memory_bytes": 1, "peak_memory_source": "invented", "energy_kwh": 0.001 * run.seed, "co2e_kg": 0.0001,
+        "energy_components": {}, "energy_source": {}, "grid_g_per_kwh": 700.0, "inference_energy": energy,
+        "train_seconds": 60.0 * run.seed, "stages": [], "surgery_error": 1e-6 if run.pruning_level else None,
+        "hardware": {"cpu": "Invented CPU", "threads": 1, "gpu": None}, "versions": {}, "commit": "0123456789",
+        "data_sha256": "0", "run_key": "0", "settings": {}, "started": now, "finished": now,
+        "right": right.tolist(), "true": true.tolist(), "predicted": (right + rng.integers(0, 2, size=60)).tolist(),
+        "sentence_views": SENTENCE_VIEWS, **changes,
+    })
+
+
+def _estimate(value: float) -> dict:
+    return {"value": value, "low": value - 0.05, "high": value + 0.04}
+
+
+def _views(value: float) -> dict:
+    return {view: _estimate(value + step) for view, step in
+            (("published", 0.02), ("deduplicated", 0.01), ("clean", 0.0))}

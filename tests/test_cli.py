@@ -4,9 +4,9 @@ import sys
 
 import nbformat
 import pytest
-from fake_records import fake_record
+from fake_records import fake_record, fake_token_record
 
-from laghu import cli, freshness, paths, records
+from laghu import cli, freshness, paths, records, token_freshness
 from laghu.spec import Study
 
 
@@ -24,7 +24,7 @@ def laghu(monkeypatch):
     [
         (("study", "nosuch"), ("no study 'nosuch'", "quick")),
         (("run", "nosuch", "baseline-seed0"), ("no study 'nosuch'", "quick")),
-        (("run", "quick", "nosuch"), ("no run 'nosuch'", "baseline-seed0")),
+        (("run", "quick", "nosuch"), ("no run 'nosuch'", " baseline-seed0", "token-sample-baseline-seed0")),
         (("table", "nosuch"), ("no study 'nosuch'", "quick")),
         (("check", "nosuch"), ("no study 'nosuch'", "quick")),
     ],
@@ -48,7 +48,8 @@ def test_an_unknown_argument_is_refused(laghu, capsys):
 def quick(tmp_path, monkeypatch):
     """Invented results of every run that the quick study lists."""
     monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
-    made = [fake_record(spec) for spec in Study.load("quick").runs]
+    study = Study.load("quick")
+    made = [*map(fake_record, study.runs), *map(fake_token_record, study.tokens)]
     for record in made:
         nbformat.write(nbformat.v4.new_notebook(), str(record.save().with_suffix(".ipynb")))
     return made
@@ -57,7 +58,7 @@ def quick(tmp_path, monkeypatch):
 def test_table_prints_every_row_of_the_study(laghu, capsys, quick):
     laghu("table", "quick")
     printed = capsys.readouterr().out
-    assert all(record.run.removesuffix("-seed0") in printed for record in quick)
+    assert all(spec.run.removesuffix("-seed0") in printed for spec in Study.load("quick").runs)
 
 
 def test_check_names_what_is_stale_and_why(laghu, quick):
@@ -68,12 +69,14 @@ def test_check_names_what_is_stale_and_why(laghu, quick):
 
 
 def test_check_passes_what_is_current_and_refuses_what_is_missing(laghu, capsys, quick, monkeypatch):
-    monkeypatch.setattr(freshness, "why_stale", lambda record, spec, data: None)
+    for module in (freshness, token_freshness):
+        monkeypatch.setattr(module, "why_stale", lambda record, spec, data: None)
     laghu("check", "quick")
     assert "every record" in capsys.readouterr().out
-    (paths.results("quick") / f"{quick[0].run}.json").unlink()
-    with pytest.raises(SystemExit, match=quick[0].run):
-        laghu("check", "quick")
+    for record in (quick[-1], quick[0]):
+        record.file.unlink()
+        with pytest.raises(SystemExit, match=record.run):
+            laghu("check", "quick")
 
 
 def test_schema_is_written_where_it_is_committed(laghu, tmp_path, monkeypatch):

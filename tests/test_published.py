@@ -7,13 +7,21 @@ import subprocess
 import nbformat
 import pytest
 
-from laghu import cost, cost_runner, freshness, paths, records
+from laghu import cost, cost_runner, freshness, paths, records, token_freshness
 from laghu.report.book import PUBLISHED
-from laghu.spec import Study
+from laghu.spec import Study, TokenRun
 
 STUDIES = sorted(name for name in PUBLISHED if paths.results(name).is_dir())
 # An absolute path of some machine, or the name of a host.
 OF_A_MACHINE = re.compile(r"/(?:home|root|work|tmp|Users|opt|usr)/\w|[A-Za-z]:\\\\|localhost|127\.0\.0\.1")
+
+# Techniques whose pruning level is reached under masks, before anything is cut; the others cut at once.
+PRUNED_BY_MOVEMENT = {
+    "pruning", "pruning_distillation", "mixed_precision", "ensemble_distillation", "vocabulary_trimming"}
+
+
+def every_record(study: str) -> list[records.RunRecord | records.TokenRecord]:
+    return [*records.load_study(study), *records.load_tokens(study)]
 
 
 def test_the_cpu_study_is_published():
@@ -26,6 +34,15 @@ def test_every_run_is_there_as_the_study_lists_it_and_none_is_stale(study):
     listed = {spec.run: spec for spec in Study.load(study).runs}
     assert sorted(there) == sorted(listed)
     stale = {run: freshness.why_stale(there[run], spec, there[run].data_sha256) for run, spec in listed.items()}
+    assert {run: reason for run, reason in stale.items() if reason} == {}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_run_on_labelled_words_is_there_and_none_is_stale(study):
+    there = {record.run: record for record in records.load_tokens(study)}
+    listed = {run.run: run for run in Study.load(study).tokens}
+    assert sorted(there) == sorted(listed)
+    stale = {run: token_freshness.why_stale(there[run], each, there[run].data_sha256) for run, each in listed.items()}
     assert {run: reason for run, reason in stale.items() if reason} == {}
 
 
@@ -46,13 +63,13 @@ def test_costs_and_pretraining_are_there_where_the_study_has_them_and_current(st
 @pytest.mark.parametrize("study", STUDIES)
 def test_no_published_training_was_interrupted(study):
     """The cost of a resumed training is only known in part."""
-    stages = [stage for record in records.load_study(study) for stage in record.stages]
+    stages = [stage for record in every_record(study) for stage in record.stages]
     assert not [stage.name for stage in stages if stage.resumed_at_step]
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_records_come_from_a_clean_commit(study):
-    commits = {record.commit for record in records.load_study(study)}
+    commits = {record.commit for record in every_record(study)}
     assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in commits), commits
 
 
@@ -71,9 +88,16 @@ def test_pages_hold_no_error_and_nothing_of_a_machine(study):
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_pruned_model_has_the_size_asked_for_and_lost_nothing_in_surgery(study):
-    for record in records.load_study(study):
-        assert record.pruning_level == pytest.approx(record.settings["pruning_level"])
-        assert (record.surgery_error is not None) == (record.pruning_level > 0)
+    listed = Study.load(study)
+    specs = {spec.run: spec for spec in (*listed.runs, *listed.tokens)}
+    for record in every_record(study):
+        spec = specs[record.run]
+        technique = "pruning" if isinstance(spec, TokenRun) else spec.trained_as
+        asked = spec.pruning_level
+        if technique == "two_step_distillation":  # its neurons are counted, not a share of them
+            asked = 1 - spec.two_step.intermediate_size / spec.architecture.intermediate_size
+        assert record.pruning_level == pytest.approx(asked)
+        assert (record.surgery_error is not None) == (spec.pruning_level > 0 and technique in PRUNED_BY_MOVEMENT)
         assert (record.surgery_error or 0) < 1e-5
 
 

@@ -64,6 +64,18 @@ def test_the_readers_own_runs_are_added_in_the_order_of_tables(root):
         for run in ("classical-seed0", "baseline-seed0", "baseline-seed1", "pruning-50-seed0")]}
 
 
+def test_the_readers_own_labelled_words_follow_the_texts_of_their_study(root):
+    for run in ("tokens/token-sample-pruning-50-joint-seed0", "tokens/mahaner-pruning-75-seed0", "pruning-75-seed0",
+                "tokens/token-sample-baseline-seed0"):
+        write(root, "quick", run)
+    write(root, "a-study", "classical-seed0")
+    write(root, "cpu", "tokens/mahaner-baseline-seed1")
+    assert book.pages(book.assemble(TOC)[0])[1:] == ["results/a-study/classical-seed0.ipynb"] + [
+        f"results/quick/{run}.ipynb" for run in (
+            "pruning-75-seed0", "tokens/mahaner-pruning-75-seed0", "tokens/token-sample-baseline-seed0",
+            "tokens/token-sample-pruning-50-joint-seed0")]
+
+
 def test_a_notebook_that_ends_in_an_error_is_refused(root):
     error = new_output("error", ename="LaghuError", evalue="no such corpus", traceback=[])
     file = write(root, "cpu", "baseline-seed1", error)
@@ -72,7 +84,7 @@ def test_a_notebook_that_ends_in_an_error_is_refused(root):
     book.refuse_errors(write(root, "cpu", "baseline-seed1", new_output("stream", text="Error: not one")))
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", sorted(book.PUBLISHED - {"gpu-bengali", "gpu-small"}))  # tables of them, no pages
 def test_the_committed_contents_name_the_runs_of_the_first_seed_and_the_costs(name):
     toc = yaml.safe_load((REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     named = [page.removeprefix(f"results/{name}/").removesuffix(".ipynb") for page in book.pages(toc)
@@ -80,7 +92,9 @@ def test_the_committed_contents_name_the_runs_of_the_first_seed_and_the_costs(na
     study = Study.load(name)
     first = [spec.run for spec in study.runs if spec.seed == study.runs[0].seed]
     every = sorted(first, key=lambda run: Row.parse(row_of(run)).order)
-    assert named == [*every, *(f"cost/{precision}" for precision in study.cost.precisions)]
+    costs = [f"cost/{precision}" for precision in study.cost.precisions] if study.cost else []
+    words = [f"tokens/{run.run}" for run in study.tokens if run.seed == study.runs[0].seed]
+    assert named == [*every, *costs, *words]
 
 
 def test_builds_a_small_book_and_fails_on_a_number_that_does_not_exist(root, capsys):

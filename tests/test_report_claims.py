@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from checkout import REPOSITORY
-from fake_records import fake_study
+from fake_records import ROW_VIEWS, fake_record, fake_study
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 from statsmodels.stats.contingency_tables import mcnemar
@@ -15,11 +15,14 @@ from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRober
 
 from laghu import records
 from laghu.errors import LaghuError
-from laghu.records import CostRecord
-from laghu.report import claims_ext, tables
-from laghu.report.claims import arithmetic, audit, paper1, paper2, paper3
+from laghu.records import CostRecord, RunRecord, TokenRecord
+from laghu.report import claims_ext, statistics, tables
+from laghu.report.claims import arithmetic, audit, paired, paper1, paper2, paper3
 from laghu.report.claims.claim import Claim, Verdict
+from laghu.report.claims.evidence import NOT_RUN
 from laghu.report.claims.papers import Papers
+from laghu.report.rows import row_of
+from laghu.spec import RunSpec, TokenRun
 
 PAPERS = Papers.load()
 FRAME = tables.derived(records.frame(fake_study()))
@@ -32,12 +35,15 @@ def verdict(claim: str, papers: Papers = PAPERS, **given) -> Verdict:
     return one(claim, papers, **given).verdict
 
 
-def one(claim: str, papers: Papers = PAPERS, studies=None, comparison=None, cost=None) -> Claim:
+def one(claim: str, papers: Papers = PAPERS, studies=None, comparison=None, cost=None, runs=(), words=()) -> Claim:
     """The one claim that says this; papers are audited one after the other until it is found."""
-    audits = (lambda: paper1.claims(papers, studies or {}, comparison, cost), lambda: paper2.claims(papers),
-              lambda: paper3.claims(papers))
-    if papers is PAPERS and studies is comparison is cost is None:
-        audits = (lambda: PRINTED,)
+    audits = [lambda: paper1.claims(papers, studies or {}, comparison, cost),
+              lambda: paper2.claims(papers, {"cpu": runs}, {"cpu": words}),
+              lambda: paper3.claims(papers, studies or {}, {"cpu": runs})]
+    if runs or words:
+        audits = audits[1:]  # paper 1 takes neither
+    elif papers is PAPERS and studies is comparison is cost is None:
+        audits = [lambda: PRINTED]
     found = next((found for each in audits if (found := [one for one in each() if claim in one.claim])), [])
     assert len(found) == 1, [each.claim for each in found]
     return found[0]
@@ -154,7 +160,7 @@ def test_counts_and_bounds_of_the_paper_s_shape():
 
 
 def test_every_claim_says_something_in_every_column():
-    found = audit.claims(PAPERS, {"cpu": FRAME})
+    found = audit.claims(PAPERS, {"cpu": FRAME}, runs={"cpu": every_run()}, labelled_words={"cpu": every_word()})
     assert len(found) >= 25 and {claim.paper for claim in found} == {1, 2, 3}
     assert len({claim.claim for claim in found}) == len(found)
     for claim in found:
@@ -384,8 +390,8 @@ def loss(language: str, value: float) -> Papers:
 
 
 def test_quoted_losses_by_language():
-    assert verdict("The highest compression") is CONFIRMED
-    assert verdict("The highest compression", loss("Maltese", 40.0)) is INCONSISTENT
+    assert verdict("costs 8 to 13 % on average") is CONFIRMED
+    assert verdict("costs 8 to 13 % on average", loss("Maltese", 40.0)) is INCONSISTENT
     assert verdict("The more text") is CONFIRMED
     assert verdict("The more text", loss("Slovak", 6.0)) is CONTRADICTED
 
@@ -447,6 +453,323 @@ def test_the_equation_gives_the_baseline_one_and_is_read_as_ratios():
     # GPT2-L in 8 bits is the one whose perplexity fell
     worse = quantised([line("4", "Base8b"), line("5", "Base8b"), line("6", "Base8b")], "perplexity", "40.0")
     assert "0 of 43 variants have no score" in one("Score = P^1.5", worse).arithmetic
+
+
+# ------------------------------------------------------------------------------------------------ our own runs
+
+TWO_STEP = ("moderate", "maximum", "random", "alpha20", "alpha100", "svd", "aligned")
+HOW = {
+    **{f"two-step-{name}": {"technique": "two_step_distillation", "two_step": {"name": name}} for name in TWO_STEP},
+    **{f"vocabulary-trimming-{size}tokens": {"technique": "vocabulary_trimming", "vocabulary": {"size": size}}
+       for size in (2000, 4000)},
+    **{f"quantization-{scheme}": {"technique": "quantization", "quantization": {"scheme": scheme}}
+       for scheme in ("fp32", "int8-weights", "int8-dynamic", "int4-weights")},
+    "one-shot-magnitude-75-untrained": {
+        "technique": "one_shot", "pruning_level": 0.75, "one_shot": {"criterion": "magnitude", "epochs": 0}},
+    "mixed-precision-bf16": {"technique": "mixed_precision", "precision": "bf16"},
+    "pruning-50": {"technique": "pruning", "pruning_level": 0.5},
+    "baseline": {"technique": "baseline"},
+}
+# Clean rows are 2,011; the baseline is right on this many of them.
+RIGHT, CLEAN = 1600, ROW_VIEWS.count("2")
+
+
+def run(row: str, lost: int = 0, seed: int = 1, f1: float | None = None, **changes) -> RunRecord:
+    """A run that has `lost` fewer right answers than the baseline, all of them among the baseline's own."""
+    spec = RunSpec(study="cpu", seed=seed, architecture={"vocab_size": 8000}, **HOW[row])
+    assert row_of(spec.run) == row
+    record = fake_record(spec)
+    clean = np.array(list(ROW_VIEWS)) == "2"
+    right = np.zeros(len(clean), int)
+    right[np.flatnonzero(clean)[:RIGHT - lost]] = 1
+    value = (RIGHT - lost) / CLEAN
+    estimates = {name: type(record.accuracy.clean)(value=level, low=level, high=level)
+                 for name, level in (("accuracy", value), ("macro_f1", value if f1 is None else f1))}
+    views = {name: getattr(record, name).model_copy(update={"clean": estimate}) for name, estimate in
+             estimates.items()}
+    return record.model_copy(update={"right": "".join(map(str, right)), **views, **changes})
+
+
+def study_of(seeds=(1, 2, 3), **lost) -> list[RunRecord]:
+    """Runs by row (underscores for dashes), each with that many answers lost, beside the baseline."""
+    rows = {"baseline": 0, **{row.replace("_", "-"): count for row, count in lost.items()}}
+    return [run(row, count, seed) for row, count in rows.items() for seed in seeds]
+
+
+def every_run() -> list[RunRecord]:
+    return [run(row, 3 * place, seed) for place, row in enumerate(HOW) for seed in (1, 2)]
+
+
+def test_a_gain_is_the_paired_difference_with_mcnemar_s_own_p():
+    found = paired.runs({"cpu": study_of(two_step_random=40)}, "two-step-random").gain("two-step-random", "baseline")
+    assert found.difference == pytest.approx(-40 / CLEAN)
+    assert found.low < found.difference < found.high < 0
+    assert found.p_values == pytest.approx([mcnemar([[0, 40], [0, 0]], exact=True).pvalue] * 3)
+
+
+def test_runs_are_those_of_the_first_study_that_has_all_rows_at_a_common_seed():
+    there = study_of(two_step_svd=1)
+    partly = [record for record in there if (record.seed == 1) == (row_of(record.run) == "baseline")]
+    found = paired.runs({"gpu": partly, "cpu": there}, "two-step-svd")
+    assert (found.study, found.seeds("two-step-svd", "baseline")) == ("cpu", 3)
+    assert paired.runs({"gpu": partly}, "two-step-svd") is None
+    assert paired.runs({"cpu": there}, "two-step-svd", "two-step-random") is None
+
+
+def test_beyond_chance_takes_an_interval_several_seeds_and_holm_over_the_whole_claim():
+    clear, backward = paired.Gain(0.02, 0.01, 0.03, (0.02, 0.02)), paired.Gain(-0.02, -0.03, -0.01, (0.001, 0.9))
+    across, alone = paired.Gain(0.02, -0.01, 0.03, (0.001, 0.001)), paired.Gain(0.02, 0.01, 0.03, (0.001,))
+    assert paired.beyond_chance([clear]) == [1]  # 2 × 0.02 is below 0.05
+    assert paired.beyond_chance([clear, backward]) == [0, -1]  # and 3 × 0.02 is not
+    assert paired.beyond_chance([across]) == paired.beyond_chance([alone]) == [0]
+
+
+def timed_runs(row: str, speed_ups: list[float], **changes) -> list[RunRecord]:
+    """Runs whose speed-ups over the baseline are these, one a seed."""
+    return [run(row, seed=seed, speed_up={"median": speed, "low": speed, "high": speed}, **changes)
+            for seed, speed in enumerate(speed_ups, start=1)]
+
+
+def test_a_ratio_is_student_s_interval_of_logarithms_by_hand():
+    own = [*study_of(), *timed_runs("quantization-fp32", [2.0, 2.0, 2.0]),
+           *timed_runs("quantization-int4-weights", [1.0, 2.0, 4.0])]
+    own = [RunRecord.model_validate(record.model_dump(warnings=False)) for record in own]
+    found = paired.runs({"cpu": own}, "quantization-fp32", "quantization-int4-weights")
+    ratio = found.ratio("quantization-int4-weights", "quantization-fp32", "speed_up.median")
+    half = 4.302653 * np.log(2) / np.sqrt(3)  # Student's t at 97.5 % with 2 degrees of freedom
+    assert (ratio.mean, ratio.low, ratio.high) == pytest.approx((1.0, np.exp(-half), np.exp(half)), rel=1e-5)
+    assert paired.off_one([ratio]) == [0]
+    sure, less = paired.Ratio(2, 1.9, 2.1, 0.02), paired.Ratio(0.5, 0.4, 0.6, 0.03)
+    assert paired.off_one([sure, less]) == [1, -1]
+    assert paired.off_one([sure, less, ratio]) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("row", "text", "lost"), [
+    # Of 1,600 right answers: inside, across an end, and outside the range.
+    ("moderate", "Moderate compression costs 2 to 10 % of the quality (our", {CONFIRMED: 100, NOT_TESTABLE: 160}),
+    ("moderate", "Moderate compression costs 2 to 10 % of the quality (our", {CONTRADICTED: 4, NOT_TESTABLE: 32}),
+    ("maximum", "The highest compression costs 8 to 13 % of the quality (our", {CONFIRMED: 168, CONTRADICTED: 40}),
+    ("maximum", "The highest compression costs 8 to 13 % of the quality (our", {CONTRADICTED: 400}),
+])
+def test_a_range_of_losses_is_held_to_the_interval_of_ours(row, text, lost):
+    assert verdict(text) is NOT_TESTABLE
+    for expected, count in lost.items():
+        found = one(text, runs=study_of(**{f"two_step_{row}": count}))
+        assert found.verdict is expected and f"Accuracy {100 * count / RIGHT:.1f} % lower" in found.measured
+        assert "M parameters on sample" in found.reason and "Invented CPU, 3 seeds" in found.measured
+
+
+def test_a_range_takes_macro_f1_and_several_seeds_as_well():
+    text = "Moderate compression costs 2 to 10 % of the quality (our"
+    other = [run("two-step-moderate", 100, seed, f1=0.2) for seed in (1, 2, 3)]
+    assert verdict(text, runs=[*study_of(), *other]) is NOT_TESTABLE
+    single = one(text, runs=study_of(seeds=(1,), two_step_moderate=100))
+    assert single.verdict is NOT_TESTABLE and "one seed" in single.reason and "one seed" in single.measured
+
+
+@pytest.mark.parametrize(("row", "text"), [
+    ("vocabulary_trimming_4000tokens", "our small encoder, 4,000 tokens"),
+    ("vocabulary_trimming_2000tokens", "our small encoder, 2,000 tokens"),
+])
+def test_a_trimmed_vocabulary_keeps_the_quality_within_the_margin(row, text):
+    margin = round(statistics.MARGIN * CLEAN)
+    assert one(text).measured == NOT_RUN
+    for lost, expected in ((0, CONFIRMED), (margin, NOT_TESTABLE), (10 * margin, CONTRADICTED)):
+        assert verdict(text, runs=study_of(**{row: lost})) is expected
+    assert "of 8,000 tokens" in one(text, runs=study_of(**{row: 5})).measured
+    assert verdict(text, runs=study_of(seeds=(1,), **{row: 0})) is NOT_TESTABLE
+
+
+@pytest.mark.parametrize(("text", "better", "worse"), [
+    ("starts from its teacher's layers does better", "two_step_moderate", "two_step_random"),
+    ("Teacher and labels together do better", "two_step_moderate", "two_step_alpha100"),
+    ("Labels weighed by α = 0.2 do better than by 0.5", "two_step_alpha20", "two_step_moderate"),
+])
+def test_one_variant_is_better_than_another_beyond_chance(text, better, worse):
+    assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
+    assert verdict(text, runs=study_of(**{better: 10, worse: 60})) is CONFIRMED
+    assert verdict(text, runs=study_of(**{better: 60, worse: 10})) is CONTRADICTED
+    assert verdict(text, runs=study_of(**{better: 10, worse: 12})) is NOT_TESTABLE
+    assert verdict(text, runs=study_of(seeds=(1,), **{better: 10, worse: 60})) is NOT_TESTABLE
+
+
+def test_the_weights_of_the_labels_are_those_stated():
+    assert "α = 0.3 do better than by 0.5" in one("Labels weighed", said(2, "alpha_best", "0.3")).claim
+
+
+def test_truncation_is_held_to_both_other_ways():
+    text = "Truncation is as good a start"
+    assert verdict(text) is NOT_TESTABLE
+    for svd, aligned, expected in ((50, 50, CONFIRMED), (0, 50, CONTRADICTED), (50, 0, CONTRADICTED),
+                                   (50, 43, NOT_TESTABLE)):
+        found = one(text, runs=study_of(two_step_moderate=50, two_step_svd=svd, two_step_aligned=aligned))
+        assert found.verdict is expected
+    assert verdict(text, runs=study_of(two_step_moderate=50, two_step_svd=50)) is NOT_TESTABLE
+
+
+def test_the_hidden_size_costs_most_if_the_figure_says_so():
+    text = "the smaller hidden size costs most"
+    assert verdict(text) is CONFIRMED
+    # mBERT loses 84.91 - 81.51 = 3.40 up to width 564, and 81.51 - 71.47 = 10.04 from there to 312.
+    assert "mBERT 10.0 points" in one(text).arithmetic and "mBERT 3.4" in one(text).arithmetic
+    assert verdict(text, topic_f1("mBERT", 312, 79.0)) is NOT_TESTABLE
+    assert verdict(text, f1("Slovak", "40000", 0.70)) is NOT_TESTABLE
+    small = [run("two-step-maximum", 80, seed) for seed in (1, 2)]
+    for record in small:
+        record.settings["two_step"]["hidden_size"] = 32
+    found = one(text, runs=[*study_of(two_step_moderate=20), *small])
+    assert "(hidden_size 64 to 32) -2.98 points" in found.measured and "to moderate -0.99 points" in found.measured
+
+
+def words(corpus: str, lost: int, level: float = 0.5, seed: int = 1) -> TokenRecord:
+    """Of 2,000 entities or words, a run that has `lost` fewer right than the 1,600 of its baseline."""
+    spec = TokenRun(study="cpu", corpus=corpus, pruning_level=level, seed=seed)
+    task = "ner" if corpus == "mahaner" else "pos"
+    right = [16] * 100
+    for place in range(lost):
+        right[place % 100] -= 1
+    estimate = {"value": sum(right) / 2000, "low": 0.0, "high": 1.0}
+    views = {view: estimate for view in ("published", "deduplicated", "clean")}
+    count, when = {"published": 100, "deduplicated": 100, "clean": 100}, "2026-11-21T12:00:00Z"
+    return TokenRecord.model_validate({
+        "study": "cpu", "run": spec.run, "corpus": corpus, "task": task, "synthetic": True, "pruning_level": level,
+        "distillation": "none", "seed": seed, "parameters": {"total": 10}, "weight_bytes": 40, "flops_per_token": 7,
+        "intermediate_size": 8, "scores": {"f1" if task == "ner" else "accuracy": views}, "kinds": {},
+        "sentences": count, "words": count, "unread_words": count, "agreement": None,
+        "latency_ms": {"p50": 1.0, "p95": 1.0}, "documents_per_second": 1.0,
+        "speed_up": {"median": 1.0, "low": 1.0, "high": 1.0},
+        "timing": {"engine": "invented", "precision": "fp32", "sequence_length": 32, "throughput_batch_size": 32,
+                   "repeats": 3, "retaken": 0, "threads": 1, "fp32_products": "highest"},
+        "peak_memory_bytes": 1, "peak_memory_source": "invented", "energy_kwh": 1.0, "co2e_kg": 1.0,
+        "energy_components": {}, "energy_source": {}, "grid_g_per_kwh": 700.0, "inference_energy": {
+            "kwh_per_1000_documents": 1.0, "co2e_kg_per_1000_documents": 1.0, "components": {}, "source": {},
+            "window_seconds": 1.0},
+        "train_seconds": 1.0, "stages": [], "surgery_error": None, "hardware": {"cpu": "Invented CPU", "gpu": None},
+        "versions": {}, "commit": "0", "data_sha256": "0", "run_key": "0", "settings": {}, "started": when,
+        "finished": when, "right": right, "true": [20] * 100, "predicted": [20] * 100, "sentence_views": "2" * 100,
+    })
+
+
+def every_word(entities: int = 300, parts: int = 50, seeds=(1, 2)) -> list[TokenRecord]:
+    return [words(corpus, lost if level else 0, level, seed) for corpus, lost in (("mahaner", entities),
+            ("ud-marathi", parts)) for level in (0.0, 0.5) for seed in seeds]
+
+
+def test_tasks_are_in_the_order_of_their_intervals():
+    text = "named entities suffer most"
+    assert verdict(text) is NOT_TESTABLE and one(text).measured == NOT_RUN
+    # 300 of 1,600 are 18.8 %, 50 are 3.1 %
+    found = one(text, words=every_word())
+    assert found.verdict is CONFIRMED
+    assert "entities 18.8 % lower" in found.measured and "speech 3.1 % lower" in found.measured
+    assert verdict(text, words=every_word(50, 300)) is CONTRADICTED
+    assert verdict(text, words=every_word(100, 100)) is NOT_TESTABLE
+    assert verdict(text, words=every_word(seeds=(1,))) is NOT_TESTABLE
+    assert verdict(text, words=every_word()[:4]) is NOT_TESTABLE
+    # Topics at the same pruning lie between, above and below.
+    for lost, expected in ((150, CONFIRMED), (600, CONTRADICTED), (0, CONTRADICTED)):
+        assert verdict(text, words=every_word(), runs=study_of(pruning_50=lost)) is expected
+
+
+def quantised_runs(speed_up: dict[str, float], energy: float = 1.0, source: str = "measured", **lost):
+    """Quantised rows at a speed-up over the baseline each, spread over seeds, and an energy over the control's."""
+    found = study_of()
+    for row, speed in speed_up.items():
+        for seed, noise in ((1, 0.99), (2, 1.0), (3, 1.01)):
+            record = run(row, lost.get(row.split("-", 1)[1].replace("-", "_"), 0), seed)
+            used = record.inference_energy.model_copy(update={
+                "kwh_per_1000_documents": 1e-5 * (1.0 if row == "quantization-fp32" else energy * noise),
+                "source": {"cpu": source}})
+            times = record.speed_up.model_copy(update={
+                "median": speed * (1.0 if row == "quantization-fp32" else noise)})
+            found.append(record.model_copy(update={"speed_up": times, "inference_energy": used}))
+    return found
+
+
+SPEEDS = {"quantization-fp32": 2.0, "quantization-int8-weights": 1.0, "quantization-int8-dynamic": 1.0,
+          "quantization-int4-weights": 1.0}
+
+
+def test_8_bits_are_slower_if_every_way_is_and_the_control_is_of_the_same_engine():
+    text = "8-bit quantisation makes a model slower"
+    assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
+    assert one(text, runs=quantised_runs(SPEEDS)).verdict is CONFIRMED
+    assert "int8-weights: time 2.00×" in one(text, runs=quantised_runs(SPEEDS)).measured
+    one_faster = SPEEDS | {"quantization-int8-dynamic": 4.0}
+    assert verdict(text, runs=quantised_runs(one_faster)) is CONTRADICTED
+    same = SPEEDS | {"quantization-int8-dynamic": 2.0}
+    assert verdict(text, runs=quantised_runs(same)) is NOT_TESTABLE
+    uncontrolled = [record for record in quantised_runs(SPEEDS) if row_of(record.run) != "quantization-fp32"]
+    assert one(text, runs=uncontrolled).measured == NOT_RUN
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_saving_is_decided_by_metered_energy_in_one_precision_alone(bits):
+    text = f"{bits}-bit quantisation saves"
+    assert verdict(text, runs=quantised_runs(SPEEDS, 0.5)) is CONFIRMED
+    assert verdict(text, runs=quantised_runs(SPEEDS, 2.0)) is CONTRADICTED
+    assert verdict(text, runs=quantised_runs(SPEEDS, 1.0)) is NOT_TESTABLE
+    estimated = one(text, runs=quantised_runs(SPEEDS, 0.5, "estimated"))
+    assert estimated.verdict is NOT_TESTABLE and "estimated from time" in estimated.reason
+    assert "energy 0.50×" in estimated.measured
+
+
+def test_8_bits_keep_the_quality_if_no_way_loses_more_than_the_margin():
+    text = "8-bit quantisation keeps"
+    assert verdict(text) is NOT_TESTABLE
+    assert verdict(text, runs=quantised_runs(SPEEDS)) is CONFIRMED
+    lossy = one(text, runs=quantised_runs(SPEEDS, int8_dynamic=100))
+    assert lossy.verdict is CONTRADICTED
+    errors = CLEAN - RIGHT
+    assert "int8-weights: +0.00 points, 95 % interval +0.00 to +0.00, errors 1.00×" in lossy.measured
+    assert f"errors {(errors + 100) / errors:.2f}×" in lossy.measured
+    assert verdict(text, runs=quantised_runs(SPEEDS, int8_weights=10)) is NOT_TESTABLE
+
+
+def test_4_bits_cost_more_than_8_if_ours_do():
+    text = "4-bit quantisation costs more"
+    assert verdict(text) is NOT_TESTABLE
+    assert "GPT2 +3.79 %, GPT2-L +1.46 %" in one(text).arithmetic and "GPT2-L -0.04 %" in one(text).arithmetic
+    assert verdict(text, runs=quantised_runs(SPEEDS, int4_weights=80)) is CONFIRMED
+    assert verdict(text, runs=quantised_runs(SPEEDS, int8_weights=80)) is CONTRADICTED
+    assert verdict(text, runs=quantised_runs(SPEEDS, int4_weights=1)) is NOT_TESTABLE
+
+
+def test_half_precision_alone_is_shown_beside_the_conditions():
+    text = "under the same conditions"
+    assert one(text).measured == NOT_RUN
+    own = study_of() + [run("mixed-precision-bf16", seed=seed) for seed in (1, 2, 3)]
+    speeds = {record.run: record.speed_up.median for record in own}
+    ratios = [speeds[f"baseline-seed{seed}"] / speeds[f"mixed-precision-bf16-seed{seed}"] for seed in (1, 2, 3)]
+    found = one(text, runs=own)
+    assert f"(bf16) alone: time {np.prod(ratios) ** (1 / 3):.2f}×" in found.measured
+
+
+@pytest.mark.parametrize(("text", "row"), [
+    ("Distillation into half of the layers costs quality", "two_step_moderate"),
+    ("Pruning a finished model costs quality", "one_shot_magnitude_75_untrained"),
+])
+def test_smaller_models_have_a_price_if_ours_do(text, row):
+    assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
+    for lost, expected in ((100, CONFIRMED), (0, CONTRADICTED), (6, NOT_TESTABLE)):
+        # Six answers are within the margin, and their interval reaches beyond it.
+        assert verdict(text, runs=study_of(**{row: lost})) is expected
+    assert verdict(text, runs=study_of(seeds=(1,), **{row: 100})) is NOT_TESTABLE
+
+
+def test_the_equation_is_taken_to_our_rows():
+    assert one("Score = P^1.5").measured == NOT_RUN
+    base = FRAME[FRAME["row"] == "baseline"].set_index("seed")
+    below, scored = 0, 0
+    for _, own in FRAME[~FRAME["row"].isin(["baseline", "classical"])].groupby("row"):
+        own = own.set_index("seed")
+        errors = ((1 - own["accuracy.clean.value"]) / (1 - base["accuracy.clean.value"])).mean()
+        energy = (own["inference_energy.kwh_per_1000_documents"]
+                  / base["inference_energy.kwh_per_1000_documents"]).mean()
+        below += errors**1.5 * ((1 / own["speed_up.median"]).mean() + energy) / 2 < 1
+        scored += 1
+    found = one("Score = P^1.5", studies={"cpu": FRAME}).measured
+    assert f"{below} of {scored} rows score below the baseline (study cpu)" in found
 
 
 # ------------------------------------------------------------------------------------------------ file and pages

@@ -3,13 +3,14 @@ import warnings
 from itertools import combinations
 
 import pytest
-from fake_records import fake_study
+from fake_records import fake_record, fake_study
 from matplotlib.text import Annotation
 
 from laghu import records
 from laghu.errors import LaghuError
 from laghu.report import figures, style
 from laghu.report.rows import row_of
+from laghu.spec import RunSpec
 
 STUDY = fake_study()
 FRAME = records.frame(STUDY)
@@ -142,6 +143,46 @@ def test_rows_of_other_conditions_are_not_on_the_front():
     drawing = figures.pareto_latency(records.frame(moved))
     assert "pruning-75-joint" not in drawing.data.index
     assert "Left out, measured under other conditions: Pruning 75 %, distilled jointly." in drawing.caption
+
+
+def with_others():
+    """The study and two rows of other techniques, one of them far smaller and in another engine."""
+    def of_size(record, weight_bytes, engine="invented"):
+        timing = record.timing.model_copy(update={"engine": engine})
+        return record.model_copy(update={"weight_bytes": weight_bytes, "timing": timing})
+
+    specs = [({"technique": "minitron", "pruning_level": 0.75}, 3_000_000),
+             ({"technique": "quantization", "quantization": {"scheme": "int4-weights"}}, 600_000, "other")]
+    return [*STUDY, *(of_size(fake_record(RunSpec.model_validate({"study": "cpu", "seed": seed, **spec})), *rest)
+                      for spec, *rest in specs for seed in (1, 2, 3))]
+
+
+def test_the_map_by_size_holds_every_technique_and_engine():
+    drawing = figures.size(records.frame(with_others()))
+    front = set(drawing.data.index[drawing.data["front"]])
+    assert front == on_the_front(drawing.data, "weight_bytes")
+    assert "quantization-int4-weights" in front  # the smallest by far
+    assert {"minitron-75", "pruning-25", "mixed-precision-bf16"} < set(drawing.data.index)
+    assert "4-bit weights, on the front" in drawing.alt and "MiB" in drawing.alt
+    assert drawing.figure.axes[0].get_xscale() == "log"
+    named = {text.get_text() for text in drawing.figure.axes[0].texts}
+    assert len(named - {"TF-IDF + linear SVM"}) == len(front)
+
+
+def test_figures_of_the_first_paper_are_as_without_other_techniques():
+    for name in ("accuracy-speed", "accuracy-parameters", "accuracy-inference-carbon", "accuracy-views", "speed-bound"):
+        alone, among = figures.FIGURES[name](FRAME), figures.FIGURES[name](records.frame(with_others()))
+        if name != "speed-bound":  # it draws movement pruning alone, and says what is drawn
+            assert among.data.equals(alone.data)
+            assert "Not shown: 2 rows of other techniques." in among.caption
+            assert "Not shown" not in alone.caption
+        assert among.alt == alone.alt
+
+
+def test_a_map_needs_a_size():
+    classical = [record for record in STUDY if record.technique == "classical"]
+    with pytest.raises(LaghuError, match="no row has weight_bytes"):
+        figures.size(records.frame(classical))
 
 
 def test_a_front_needs_a_cost():

@@ -5,12 +5,25 @@ import statistics
 from pathlib import Path
 
 import pytest
-from fake_records import fake_study
+from fake_records import fake_record, fake_study
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from laghu.spec import RunSpec
+
 REPOSITORY = Path(__file__).parents[1]
 STUDY = fake_study()
+# Rows of other techniques, in a study of their own; the quantised ones run in another engine.
+OTHERS = [
+    fake_record(RunSpec.model_validate({"study": "others", "seed": seed, **row})) for seed in (1, 2) for row in (
+        {"technique": "baseline"}, {"technique": "pruning", "pruning_level": 0.75},
+        {"technique": "minitron", "pruning_level": 0.75},
+        {"technique": "two_step_distillation", "two_step": {"name": "moderate"}},
+        {"technique": "two_step_distillation", "two_step": {"name": "alpha0", "alpha": 0}},
+        {"technique": "quantization"})
+]
+OTHERS = [record.model_copy(update={"timing": record.timing.model_copy(update={"engine": "ONNX Runtime, ids"})})
+          if record.technique == "quantization" else record for record in OTHERS]
 PROVENANCE = "# Provenance\n\n:::{run-table} cpu\n:::\n"
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -52,7 +65,7 @@ def site(tmp_path_factory):
     (folder / "studies" / "gpu.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAGHU_HOME", str(folder))
-        for record in STUDY:
+        for record in [*STUDY, *OTHERS]:
             record.save()
         yield Site(folder)
 
@@ -97,6 +110,13 @@ def test_a_number_links_to_its_run_and_says_where_it_comes_from(site):
     ("{count}`cpu/pruning-10`", "no row 'pruning-10'"),
     (":::{study-table} sumary\n:study: cpu\n:::", "no such table; there are summary"),
     (":::{study-table} summary\n:::", ":study:"),
+    (":::{study-table} summary\n:study: others\n:rows: nosuch-*\n:name: n\n:::", "'nosuch-*' names no row"),
+    (":::{study-table} summary\n:study: others\n:rows: minitron-*\n:::", ":rows: needs :name:"),
+    (":::{study-table} table-one\n:study: others\n:rows: baseline\n:::", "chooses its rows itself"),
+    (":::{study-table} quantization\n:study: cpu\n:::", "the study has no quantised row"),
+    (":::{against-table} pruning-75\n:study: others\n:::", "needs the option :rows:"),
+    (":::{against-table} nosuch\n:study: others\n:rows: baseline\n:name: n\n:::", "'nosuch' is not the name of a row"),
+    (":::{ablation-table} pruning-75\n:study: others\n:::", "'pruning-75' is no row of two-step distillation"),
     (":::{study-figure} nosuch\n:study: cpu\n:::", "no such figure; there are accuracy-speed"),
     (":::{study-figure} accuracy-speed\n:study: nosuch\n:::", "no study 'nosuch'"),
 ])
@@ -156,6 +176,48 @@ def test_comparisons_are_made_from_the_records(site, table):
     assert f"<p>{100 * (statistics.mean(ours) - statistics.mean(base)):.2f}</p>" in line
     data = site.folder / "html" / re.search(rf'href="([^"]*{table}.csv)"', html)[1]
     assert "clean.low,clean.high" in data.read_text().splitlines()[0]
+
+
+def test_a_table_shows_the_first_papers_rows_unless_others_are_named(site):
+    html, warnings = site.build(
+        ":::{study-table} summary\n:study: others\n:::\n\n"
+        ":::{study-table} summary\n:study: others\n:rows: minitron-* quantization-*\n:name: small\n:::")
+    assert warnings == ""
+    first, second = re.findall(r"<table.*?</table>", html, re.S)
+    assert re.findall(r"<th[^>]*stub[^>]*><p>([^<]+)</p>", first) == ["Baseline", "Pruning 75 %"]
+    assert re.findall(r"<th[^>]*stub[^>]*><p>([^<]+)</p>", second) == ["Minitron, pruning 75 %", "8-bit weights"]
+    assert "Not shown: 4 rows of other techniques." in plain(first)
+    assert "Not shown" not in plain(second)
+    assert "several engines" not in plain(first)  # PyTorch's alone
+    assert "Encoders run in several engines (ONNX Runtime; invented)" in plain(second)
+    assert {"summary.csv", "small.csv"} == {Path(href).name for href in re.findall(r'href="([^"]*\.csv)"', html)}
+
+
+def test_rows_stand_against_a_reference_with_caption_machine_and_data(site):
+    html, warnings = site.build(
+        "{numref}`t`\n\n:::{against-table} pruning-75\n:study: others\n:rows: minitron-* baseline\n:name: t\n:::\n\n"
+        ":::{ablation-table} two-step-moderate\n:study: others\n:name: a\n:::\n\n"
+        ":::{study-table} quantization\n:study: others\n:name: q\n:::")
+    assert warnings == ""
+    tables = re.findall(r"<table.*?</table>", html, re.S)
+    headings = [re.findall(r"<th[^>]*stub[^>]*><p>([^<]+)</p>", table) for table in tables]
+    assert headings == [["Pruning 75 %", "Baseline", "Minitron, pruning 75 %"],
+                        ["moderate: the reference", "alpha0: alpha 0 instead of 0.5"], ["Baseline", "8-bit weights"]]
+    ours, other = ([record.accuracy.clean.value for record in OTHERS if record.run.startswith(row)]
+                   for row in ("minitron-75", "pruning-75"))
+    assert f"<p>{100 * (statistics.mean(ours) - statistics.mean(other)):.2f}</p>" in tables[0]
+    assert "to the row “Pruning 75 %”, mean ± standard deviation over 2 seeds." in plain(tables[0])
+    assert all("The corpus is invented. Machine: Invented CPU, 2 threads." in plain(table) for table in tables)
+    assert "comparison.difference" in (
+        site.folder / "html" / re.search(r'href="([^"]*/t\.csv)"', html)[1]).read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("directive", ["against-table} pruning-75", "ablation-table} two-step-moderate"])
+def test_a_comparison_of_a_study_that_was_not_run_says_so(site, directive):
+    rows = ":rows: pruning-*\n" if "against" in directive else ""
+    html, warnings = site.build(f":::{{{directive}\n:study: gpu\n{rows}:name: t\n:::")
+    assert warnings == ""
+    assert "laghu study gpu runs it" in plain(html)
 
 
 def test_table_one_has_two_lines_of_headings_that_fit_together(site):

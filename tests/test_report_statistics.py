@@ -8,7 +8,7 @@ from fake_records import fake_record, fake_study
 
 from laghu.errors import LaghuError
 from laghu.report.rows import row_of
-from laghu.report.statistics import compare, holm, pareto, pigeonhole
+from laghu.report.statistics import against, compare, holm, pareto, pigeonhole
 from laghu.spec import RunSpec
 
 STUDY = fake_study()
@@ -194,3 +194,50 @@ def test_what_cannot_be_compared_is_refused():
     other = run("pruning-50-seed1").model_copy(update={"corpus": "mahanews-clean"})
     with pytest.raises(LaghuError, match="pruning-50-seed1 and baseline-seed1 are not on the same test rows"):
         compare([run("baseline-seed1"), other], "clean")
+
+
+def test_against_the_baseline_is_what_compare_says():
+    """Two ways to the same pairs: all rows against the baseline, and the baseline named as their reference."""
+    rows = {row_of(record.run) for record in STUDY} - {"baseline"}
+    columns = ["seeds", "difference", "low", "high", "p_lowest", "holm_highest", "seeds_differ"]
+    assert against(STUDY, dict.fromkeys(rows, "baseline"), "clean")[columns].equals(compare(STUDY, "clean")[columns])
+
+
+def test_against_another_row_is_counted_by_hand_and_corrected_for_its_own_tests_only():
+    references = {"pruning-75": "pruning-75-joint", "pruning-75-after": "pruning-75-joint"}
+    table = against(STUDY, references, "clean")
+    kept = [place for place, kind in enumerate(run("baseline-seed1").row_views) if kind == "2"]
+    pairs = {(row, seed): [(run(f"{row}-seed{seed}").right[place], run(f"{of}-seed{seed}").right[place])
+                           for place in kept] for row, of in references.items() for seed in (1, 2, 3)}
+    p_values = {key: exact_mcnemar(pair.count(("1", "0")), pair.count(("0", "1"))) for key, pair in pairs.items()}
+    adjusted = dict(zip(p_values, closed_testing(list(p_values.values())), strict=True))
+    for row, line in table.iterrows():
+        gains = [pairs[row, seed].count(("1", "0")) - pairs[row, seed].count(("0", "1")) for seed in (1, 2, 3)]
+        assert line["difference"] == pytest.approx(sum(gains) / 3 / len(kept), abs=1e-12)
+        assert line["p_lowest"] == pytest.approx(min(p_values[row, seed] for seed in (1, 2, 3)), rel=1e-9)
+        assert line["holm_lowest"] == pytest.approx(min(adjusted[row, seed] for seed in (1, 2, 3)), rel=1e-9)
+        assert line["holm_highest"] == pytest.approx(max(adjusted[row, seed] for seed in (1, 2, 3)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("only_baseline", "only_run", "verdict"), [
+    (90, 10, "worse"), (10, 90, "better"), (25, 20, "no difference shown"), (0, 4, "no difference shown"),
+])
+def test_a_verdict_takes_an_interval_and_a_test(only_baseline, only_run, verdict):
+    """Four rows to none keep an interval of three alike seeds off 0, but no test rejects: p is 1/8."""
+    bases = [run(f"baseline-seed{seed}") for seed in (1, 2, 3)]
+    several = [*bases, *(beside(base, only_baseline, only_run) for base in bases)]
+    assert against(several, {"pruning-50": "baseline"}, "clean")["verdict"].item() == verdict
+    mirrored = {"worse": "better", "better": "worse"}.get(verdict, verdict)
+    assert against(several, {"baseline": "pruning-50"}, "clean")["verdict"].item() == mirrored
+
+
+def test_one_seed_gives_no_verdict_on_a_technique():
+    base = run("baseline-seed1")
+    assert against([base, beside(base, 90, 10)], {"pruning-50": "baseline"}, "clean")["verdict"].item() == "one seed"
+
+
+def test_a_row_without_its_reference_is_refused():
+    with pytest.raises(LaghuError, match="pruning-50 has no run at a seed of its reference one-shot-random-75"):
+        against(STUDY, {"pruning-50": "one-shot-random-75"}, "clean")
+    with pytest.raises(LaghuError, match="pruning-50 has no run at a seed of its reference baseline"):
+        against([run("baseline-seed1"), run("pruning-50-seed2")], {"pruning-50": "baseline"}, "clean")

@@ -2,12 +2,13 @@ import statistics
 
 import pandas as pd
 import pytest
-from fake_records import ROWS, fake_study
+from fake_records import ROWS, fake_record, fake_study
 
 from laghu import records
 from laghu.errors import LaghuError
 from laghu.report import tables
 from laghu.report.rows import row_of
+from laghu.spec import RunSpec
 
 STUDY = fake_study()
 FRAME = records.frame(STUDY)
@@ -184,6 +185,28 @@ def test_a_row_is_charged_for_the_baseline_that_it_starts_from():
         assert frame.loc[record.run, "co2e_kg_with_teacher"] == pytest.approx(record.co2e_kg + started_from)
     text = tables.rendered(tables.summary(FRAME), tables.SUMMARIES["energy"])
     assert any(heading.startswith("Training CO₂e with its teacher") for heading in text)
+
+
+@pytest.mark.parametrize(("spec", "charged"), [
+    ({"technique": "from_scratch", "pruning_level": 0.75}, False),
+    ({"technique": "two_step_distillation"}, False),
+    ({"technique": "minitron", "pruning_level": 0.75}, True),
+    ({"technique": "vocabulary_trimming"}, True),
+    ({"technique": "quantization"}, True),
+    ({"technique": "quantization", "quantization": {"of": "two_step_distillation"}}, False),
+])
+def test_who_starts_from_the_baseline_is_told_by_the_technique(spec, charged):
+    run = fake_record(RunSpec.model_validate({"study": "cpu", "seed": 1, **spec}))
+    frame, base = tables.derived(records.frame([*of("baseline"), run])), by_seed("baseline")[1]
+    assert frame.loc[run.run, "co2e_kg_with_teacher"] == pytest.approx(run.co2e_kg + charged * base.co2e_kg)
+
+
+def test_size_is_in_shares_of_the_baseline_and_integers_have_no_bound():
+    run = fake_record(RunSpec(study="cpu", seed=1, technique="quantization")).model_copy(
+        update={"weight_bytes": 1_000_000})
+    line = tables.derived(records.frame([*of("baseline"), run])).loc[run.run]
+    assert line["size"] == 0.25
+    assert pd.isna(line["flop_bound"])
 
 
 def test_a_pruned_row_without_its_baseline_has_no_difference_and_no_shared_carbon():

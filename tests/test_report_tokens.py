@@ -2,10 +2,10 @@
 
 import io
 import statistics
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from fake_records import fake_token_record
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
@@ -14,56 +14,12 @@ from laghu.records import TokenRecord
 from laghu.report import tokens
 from laghu.spec import TokenRun
 
-VIEWS = "".join("2" if place % 4 else "10"[place % 8 > 3] for place in range(60))
 HOW = {"baseline": {}, "pruning-50": {"pruning_level": 0.5},
        "pruning-50-joint": {"pruning_level": 0.5, "distillation": "joint"}}
-SPEED = {"baseline": 1.0, "pruning-50": 1.4, "pruning-50-joint": 1.41}
-
-
-def estimate(value: float) -> dict:
-    return {"value": value, "low": value - 0.05, "high": value + 0.04}
-
-
-def views(value: float) -> dict:
-    return {view: estimate(value + step) for view, step in
-            (("published", 0.02), ("deduplicated", 0.01), ("clean", 0.0))}
 
 
 def a_record(row: str, seed: int = 1, task: str = "ner", study: str = "tiny", **changes) -> TokenRecord:
-    run = TokenRun(study=study, corpus="token-sample", seed=seed, **HOW[row])
-    rng = np.random.default_rng([list(HOW).index(row), seed])
-    true = np.random.default_rng(0).integers(1, 5, size=60)
-    right = rng.binomial(true, 0.9 - 0.3 * bool(run.pruning_level))
-    level = 0.8 - 0.1 * bool(run.pruning_level) + 0.01 * seed
-    names = ("f1", "precision", "recall", "strict_f1", "strict_precision", "strict_recall")
-    names = names if task == "ner" else ("accuracy", "macro_f1")
-    now = datetime(2026, 11, 21, tzinfo=UTC)
-    energy = {"components": {}, "source": {}, "window_seconds": 2.0, "kwh_per_1000_documents": 1e-4,
-              "co2e_kg_per_1000_documents": 1e-5}
-    return TokenRecord.model_validate({
-        "study": study, "run": run.run, "corpus": run.corpus, "task": task, "synthetic": True,
-        "pruning_level": run.pruning_level, "distillation": run.distillation, "seed": seed,
-        "parameters": {"total": 1_000_000 - 200_000 * bool(run.pruning_level), "embeddings": 1, "encoder": 2},
-        "weight_bytes": 4_000_000, "flops_per_token": 3000 - 1000 * bool(run.pruning_level), "intermediate_size": 64,
-        "scores": {name: views(level - 0.02 * place) for place, name in enumerate(names)},
-        "kinds": {"NEL": {"right": 30 + seed, "true": 50, "predicted": 40}, "NEO": {"right": 1, "true": 2,
-                  "predicted": 4}, "NEP": {"right": 60, "true": 70, "predicted": 90 + seed},
-                  "NETI": {"right": 0, "true": 0, "predicted": 3}},
-        "sentences": {"published": 60, "deduplicated": 53, "clean": 45},
-        "words": {"published": 700, "deduplicated": 600, "clean": 512},
-        "unread_words": {"published": 9, "deduplicated": 8, "clean": 7},
-        "agreement": None if row == "baseline" else 0.93, "latency_ms": {"p50": 2.0, "p95": 3.0},
-        "documents_per_second": 400.0, "speed_up": {"median": SPEED[row], "low": SPEED[row], "high": SPEED[row]},
-        "timing": {"engine": "invented", "precision": "fp32", "sequence_length": 32, "throughput_batch_size": 32,
-                   "repeats": 3, "retaken": 0, "threads": 1, "fp32_products": "highest"},
-        "peak_memory_bytes": 1, "peak_memory_source": "invented", "energy_kwh": 0.001 * seed, "co2e_kg": 0.0001,
-        "energy_components": {}, "energy_source": {}, "grid_g_per_kwh": 700.0, "inference_energy": energy,
-        "train_seconds": 60.0 * seed, "stages": [], "surgery_error": None if row == "baseline" else 1e-6,
-        "hardware": {"cpu": "Invented CPU", "threads": 1, "gpu": None}, "versions": {}, "commit": "0123456789",
-        "data_sha256": "0", "run_key": "0", "settings": {}, "started": now, "finished": now,
-        "right": right.tolist(), "true": true.tolist(), "predicted": (right + rng.integers(0, 2, size=60)).tolist(),
-        "sentence_views": VIEWS, **changes,
-    })
+    return fake_token_record(TokenRun(study=study, seed=seed, **HOW[row]), task, **changes)
 
 
 STUDY = [a_record(row, seed) for row in ("pruning-50-joint", "baseline", "pruning-50") for seed in (2, 1, 3)]

@@ -223,9 +223,9 @@ def test_a_row_may_have_fewer_seeds_than_its_study(study):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (CONTENT | {"runs": [{"technique": "baseline", "seeds": [3]}]}, "a row's seeds = [3] must be a list of some of"),
-        (CONTENT | {"runs": [{"technique": "baseline", "seeds": 1}]}, "a row's seeds = 1 must be a list of some of"),
-        (CONTENT | {"runs": [{"technique": "baseline", "seeds": []}]}, "a row's seeds = [] must be a list of some of"),
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": [3]}]}, "a row's seeds = [3] must be a list of"),
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": 1}]}, "a row's seeds = 1 must be a list of"),
+        (CONTENT | {"runs": [{"technique": "baseline", "seeds": []}]}, "a row's seeds = [] must be a list of"),
         (CONTENT | {"seeds": [1, 1]}, "mine.yaml: lists baseline-seed1, pruning-50-seed1 more than once"),
         (CONTENT | {"runs": CONTENT["runs"][:1] * 2}, "mine.yaml: lists baseline-seed1, baseline-seed2 more than once"),
         (CONTENT | {"sedes": [1]}, "mine.yaml: unknown key sedes; it takes title, seeds, common and runs"),

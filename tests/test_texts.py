@@ -1,15 +1,18 @@
 import hashlib
 import os
 import unicodedata
+from typing import get_args
 
 import pandas as pd
 import pytest
 
-from laghu import corpora, paths, sample, texts
+from laghu import corpora, paths, sample, spec, texts
 from laghu.errors import LaghuError
 
 FOLDER = os.environ.get("LAGHU_DATA_DIR")
 DECOMPOSED = "क\u093c एक cafe\u0301"  # NFC leaves the nukta pair (a composition exclusion) and joins e + acute
+
+HEADLINES = [("bengali", "state", corpora.BENGALI_FILES), ("english", "India", corpora.ENGLISH_FILES)]
 
 
 @pytest.fixture
@@ -62,26 +65,32 @@ def test_sample_is_the_training_headlines():
     assert texts.sha256("sample") == hashlib.sha256("".join(f"{h}\n" for h in headlines).encode()).hexdigest()
 
 
-def test_bengali_is_the_train_texts_that_stand_once_and_nowhere_else(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("language", "label", "digests"), HEADLINES)
+def test_headlines_are_the_train_texts_that_stand_once_and_nowhere_else(
+    tmp_path, monkeypatch, language, label, digests
+):
     files = {
-        "train": ["প্রথম cafe\u0301", "দ্বিতীয় খবর", "প্রথম, CAFÉ!", "তৃতীয় খবর", "চতুর্থ খবর"],
+        "train": ["প্রথম cafe\u0301", "Second headline", "প্রথম, CAFÉ!", "তৃতীয় খবর", "Fourth headline"],
         "validation": ["তৃতীয় খবর!", "পঞ্চম খবর"],
-        "test": ["চতুর্থ, খবর", "ষষ্ঠ খবর"],
+        "test": ["FOURTH, headline", "ষষ্ঠ খবর"],
     }
     for split, rows in files.items():
-        stem = f"indicnews_bengali_shc_{split}"
-        pd.DataFrame({"text": rows, "label": "state"}).to_parquet(tmp_path / f"{stem}.parquet")
-        lines = "".join(f"state\t{row}\n" for row in rows)
-        monkeypatch.setitem(corpora.BENGALI_FILES, stem, hashlib.sha256(lines.encode()).hexdigest())
+        stem = f"indicnews_{language}_shc_{split}"
+        pd.DataFrame({"text": rows, "label": label}).to_parquet(tmp_path / f"{stem}.parquet")
+        lines = "".join(f"{label}\t{row}\n" for row in rows)
+        monkeypatch.setitem(digests, stem, hashlib.sha256(lines.encode()).hexdigest())
     monkeypatch.setenv("LAGHU_DATA_DIR", str(tmp_path))
     kept = [unicodedata.normalize("NFC", row) for row in files["train"][:2]]
     assert kept[0] != files["train"][0]
-    assert list(texts.load("indicnews-bengali")["text"]) == kept
-    assert texts.sha256("indicnews-bengali") == hashlib.sha256("".join(f"{k}\n" for k in kept).encode()).hexdigest()
+    name = f"indicnews-{language}"
+    assert list(texts.load(name)["text"]) == kept
+    assert texts.sha256(name) == hashlib.sha256("".join(f"{k}\n" for k in kept).encode()).hexdigest()
 
 
 def test_every_source_says_what_it_is():
-    assert set(texts.SOURCES) == set(texts.NAMES) == {"marathi-text", "marathi-licensed", "indicnews-bengali", "sample"}
+    assert set(texts.NAMES) == {
+        "marathi-text", "marathi-licensed", "indicnews-bengali", "indicnews-english", "sample"}
+    assert set(texts.NAMES) == set(get_args(spec.TextName))
     assert [name for name, source in texts.SOURCES.items() if source.synthetic] == ["sample"]
     assert all(source.licence and source.citation and source.note.endswith(".") for source in texts.SOURCES.values())
 
@@ -93,7 +102,11 @@ def test_unknown_name_lists_the_known():
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("marathi-text", "marathi_text.parquet"), ("indicnews-bengali", "indicnews_bengali_shc_train.parquet")],
+    [
+        ("marathi-text", "marathi_text.parquet"),
+        ("indicnews-bengali", "indicnews_bengali_shc_train.parquet"),
+        ("indicnews-english", "indicnews_english_shc_train.parquet"),
+    ],
 )
 def test_no_folder(monkeypatch, name, file):
     monkeypatch.delenv("LAGHU_DATA_DIR", raising=False)
@@ -133,15 +146,18 @@ def test_published_file():
     assert all(unicodedata.is_normalized("NFC", row) for row in rows)
 
 
-@pytest.mark.skipif(not FOLDER, reason="LAGHU_DATA_DIR is not set: no Bengali headlines to check against")
-def test_published_bengali_headlines():
+@pytest.mark.skipif(not FOLDER, reason="LAGHU_DATA_DIR is not set: no headlines to check against")
+@pytest.mark.parametrize("language", ["bengali", "english"])
+def test_published_headlines(language):
     """No text of validation or test in the sense of the comparison form, none twice, and as many as the note says."""
     train, *others = (
-        pd.read_parquet(f"{FOLDER}/indicnews_bengali_shc_{split}.parquet")["text"].map(corpora.normalise)
+        pd.read_parquet(f"{FOLDER}/indicnews_{language}_shc_{split}.parquet")["text"].map(corpora.normalise)
         for split in ("train", "validation", "test")
     )
-    rows = list(texts.load("indicnews-bengali")["text"])
+    name = f"indicnews-{language}"
+    rows = list(texts.load(name)["text"])
     keys = [corpora.normalise(row) for row in rows]
     assert len(set(keys)) == len(keys) and set(keys) == set(train) - set().union(*others)
-    assert texts.SOURCES["indicnews-bengali"].note.startswith(f"{len(rows):,} of the {len(train):,} Bengali headlines")
+    counted = f"{len(rows):,} of the {len(train):,} {language.capitalize()} headlines"
+    assert texts.SOURCES[name].note.startswith(counted)
     assert all(unicodedata.is_normalized("NFC", row) for row in rows)

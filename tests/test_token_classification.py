@@ -23,7 +23,18 @@ from transformers import (
     BertForTokenClassification,
 )
 
-from laghu import cli, corpora, distillation, provenance, records, token_classification, token_corpora, token_runner
+from laghu import (
+    cli,
+    corpora,
+    distillation,
+    provenance,
+    records,
+    token_assessment,
+    token_classification,
+    token_corpora,
+    token_freshness,
+    token_runner,
+)
 from laghu.compression import movement, surgery
 from laghu.errors import LaghuError
 from laghu.records import TokenRecord
@@ -289,7 +300,7 @@ def a_corpus(task: str, labels: list[str], tags: list[list[int]], **flags: list[
 
 def quality(corpus, predicted):
     encoded = type("Read", (), {"first": [np.array(row) for row in predicted]})  # unread where the prediction is
-    given = token_classification._quality(corpus, [np.array(row) for row in predicted], encoded, resamples=20)
+    given = token_assessment._quality(corpus, [np.array(row) for row in predicted], encoded, resamples=20)
     shown = {name: {view: estimate.value for view, estimate in by_view.items()}
              for name, by_view in given["scores"].items()}
     return given, shown
@@ -328,7 +339,7 @@ def test_entities_are_scored_whole_and_in_both_readings():
 def test_agreement_is_over_the_words_read_in_clean_sentences():
     corpus = a_corpus("pos", ["A", "B"], [[0, 0, 0], [0], [1]], in_other_split=[False, True, False])
     ours, theirs = [[0, 1, UNREAD], [0], [1]], [[0, 0, UNREAD], [1], [1]]
-    assert token_classification._agreement(corpus, ours, theirs) == pytest.approx(2 / 3)
+    assert token_assessment._agreement(corpus, ours, theirs) == pytest.approx(2 / 3)
 
 
 # ------------------------------------------------------------------------------------------------ a run, end to end
@@ -418,7 +429,7 @@ def test_a_record_says_what_was_measured(here):
 def test_a_second_call_does_nothing_and_a_change_reruns_what_it_touches(here, finished, monkeypatch, capsys):
     assert "token-sample-baseline-seed0: finished in" in finished[1] and "clean f1" in finished[1]
     executed = []
-    monkeypatch.setattr(token_runner, "_run", lambda run: executed.append(run.run))
+    monkeypatch.setattr(token_runner, "execute_with_progress", lambda run: executed.append(run.run))
     study = Study.load("tiny")
     token_runner.run(study)
     assert executed == []
@@ -432,20 +443,20 @@ def test_a_second_call_does_nothing_and_a_change_reruns_what_it_touches(here, fi
 def test_why_a_record_is_stale(here, monkeypatch):
     study = Study.load("tiny")
     run = study.tokens[1]
-    record, data = TokenRecord.load(records.token_file("tiny", run.run)), token_classification.data_sha256(run)
-    assert token_classification.why_stale(record, run, data) is None
-    assert token_classification.why_stale(record, run, "0") == "the data changed"
+    record, data = TokenRecord.load(records.token_file("tiny", run.run)), token_freshness.data_sha256(run)
+    assert token_freshness.why_stale(record, run, data) is None
+    assert token_freshness.why_stale(record, run, "0") == "the data changed"
     other = run.model_copy(update={"fine_tuning": run.fine_tuning.model_copy(update={"epochs": 9})})
-    assert token_classification.why_stale(record, other, data) == "parameters changed: fine_tuning.epochs"
+    assert token_freshness.why_stale(record, other, data) == "parameters changed: fine_tuning.epochs"
     renamed = run.model_copy(update={"study": "other"})
-    assert token_classification.run_key(renamed, data) == record.run_key
+    assert token_freshness.run_key(renamed, data) == record.run_key
     hub = run.model_copy(update={"model": "some/model"})
-    assert token_classification.data_sha256(hub) != data  # no text was pretrained on
+    assert token_freshness.data_sha256(hub) != data  # no text was pretrained on
     with monkeypatch.context() as patched:
         patched.setattr(provenance, "pins", lambda: {"torch": "0"})
-        assert token_classification.why_stale(record, run, data) == "its template, code or pinned versions changed"
-        assert not token_classification.is_current(run)
-    assert token_classification.is_current(run)
+        assert token_freshness.why_stale(record, run, data) == "its template, code or pinned versions changed"
+        assert not token_freshness.is_current(run)
+    assert token_freshness.is_current(run)
 
 
 def test_check_counts_token_runs_like_any_others(here, monkeypatch, capsys):
@@ -459,7 +470,7 @@ def test_check_counts_token_runs_like_any_others(here, monkeypatch, capsys):
     page = records.token_file("tiny", "token-sample-baseline-seed0").with_suffix(".ipynb")
     page.rename(page.with_suffix(".away"))
     try:
-        assert not token_classification.is_current(Study.load("tiny").tokens[0])
+        assert not token_freshness.is_current(Study.load("tiny").tokens[0])
     finally:
         page.with_suffix(".away").rename(page)
 
@@ -472,12 +483,12 @@ def test_stages_are_made_once_and_the_record_comes_out_the_same(here):
     teacher = token_classification.baseline(run, corpus)
     trained = token_classification.compress(run, corpus, teacher)
     assert token_classification.compress(run.model_copy(update={"pruning_level": 0.0}), corpus, teacher) is teacher
-    record = token_classification.measure(run, corpus, trained, teacher, datetime.now(UTC))
+    record = token_assessment.measure(run, corpus, trained, teacher, datetime.now(UTC))
     assert set((here.folder / "checkpoints").iterdir()) == folders
     same = ("scores", "kinds", "right", "predicted", "agreement", "parameters", "run_key", "stages", "unread_words")
     assert all(getattr(record, field) == getattr(earlier, field) for field in same)
     words = corpus.splits["test"][0]["tokens"]
-    shown = token_classification.tag(run, corpus, trained, [*words, *["शब्द"] * 30])
+    shown = token_assessment.tag(run, corpus, trained, [*words, *["शब्द"] * 30])
     assert len(shown) == len(words) + 30 and shown[-1] == "–" and set(shown) <= {*corpus.labels, "–"}
 
 

@@ -31,11 +31,15 @@ def study(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from papermill import PapermillExecutionError
 
-    from laghu import runner
+    from laghu import runner, token_runner
 
     loaded = Study.load(arguments.study)
+    words = {each.run: each for each in loaded.tokens}
     try:
-        runner.execute_with_progress(loaded, loaded.find(arguments.run))
+        if arguments.run in words:
+            token_runner.execute_with_progress(words[arguments.run])
+        else:
+            runner.execute_with_progress(loaded, loaded.find(arguments.run))
     except PapermillExecutionError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise LaghuError(f"{arguments.run}: {lines[-1] if error.ename == 'LaghuError' else error}") from None
@@ -81,7 +85,7 @@ def check(arguments: argparse.Namespace) -> None:
 
     The cost track and the token classifiers, if the study has any, count like its runs.
     """
-    from laghu import cost, cost_runner, freshness, token_classification
+    from laghu import cost, cost_runner, freshness, token_freshness
     from laghu.report.book import refuse_errors
 
     loaded = Study.load(arguments.study)
@@ -100,7 +104,7 @@ def check(arguments: argparse.Namespace) -> None:
     for each in loaded.tokens:
         file = records.token_file(loaded.name, each.run)
         record = records.TokenRecord.load(file)
-        if reason := token_classification.why_stale(record, each, record.data_sha256):
+        if reason := token_freshness.why_stale(record, each, record.data_sha256):
             stale.append(f"{each.run}: {reason}")
         refuse_errors(file.with_suffix(".ipynb"))
     if stale:
@@ -143,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add(run, "execute one run of a study", "study", "run")
     add(backbone, "pretrain the encoder of a study", "study")
     add(cost, "measure what the rows of a study cost at the paper's exact shape", "study")
-    add(tokens, "bring the token classifiers of a study up to date", "study")
+    add(tokens, "bring the token classifiers of a study up to date, and nothing else", "study")
     staged = add(campaign, "run whole studies on one machine, stage by stage; call again to go on")
     staged.add_argument("studies", nargs="+", metavar="STUDY")
     staged.add_argument("--stage", action="append", help="only this stage; may be given more than once")

@@ -44,7 +44,7 @@ def why_stale(record: RunRecord, spec: RunSpec, data: str) -> str | None:
     """None if the record is what `spec` would give on data of that digest now; otherwise the reason, in a few words."""
     if record.data_sha256 != data:
         return "the data changed"
-    differing = _differences(record.settings, spec.model_dump(mode="json"))
+    differing = differences(record.settings, spec.model_dump(mode="json"))
     if differing:
         return f"parameters changed: {', '.join(differing)}"
     if record.run_key != run_key(spec, data):
@@ -62,12 +62,12 @@ def is_current(spec: RunSpec) -> bool:
     return (folder / f"{spec.run}.ipynb").is_file() and why_stale(record, spec, data_sha256(spec)) is None
 
 
-def _differences(recorded: dict, current: dict, prefix: str = "") -> list[str]:
+def differences(recorded: dict, current: dict, prefix: str = "") -> list[str]:
     """Names of the recorded parameters whose current value is another; parameters added since are not compared."""
     names = []
     for name, value in recorded.items():
         if isinstance(value, dict) and isinstance(current.get(name), dict):
-            names += _differences(value, current[name], f"{prefix}{name}.")
+            names += differences(value, current[name], f"{prefix}{name}.")
         elif name not in current or current[name] != value:
             names.append(prefix + name)
     return names

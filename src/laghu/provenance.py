@@ -28,7 +28,7 @@ from laghu import paths
 CARRIERS = frozenset(
     {
         "cli", "corpora", "errors", "freshness", "lexicons", "paths", "progress", "provenance", "quiet", "records",
-        "report", "runner", "sample", "spec", "stages", "texts", "token_corpora",
+        "report", "runner", "sample", "spec", "stages", "texts", "token_corpora", "token_freshness",
     }
 )
 _PACKAGE = Path(__file__).parent

@@ -19,7 +19,7 @@ import papermill
 from nbformat import NotebookNode
 from PIL import Image
 
-from laghu import freshness, paths
+from laghu import freshness, paths, token_freshness
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 from laghu.report.rows import Row, row_of
@@ -85,7 +85,7 @@ def execute_with_progress(study: Study, spec: RunSpec) -> None:
 
 
 def run_study(name: str, extra: list[str]) -> None:
-    """Bring a study up to date with snakemake.
+    """Bring a study up to date with snakemake, its token classifiers after all else.
 
     Args:
         extra: further arguments for snakemake, such as `--profile profiles/slurm`.
@@ -94,8 +94,11 @@ def run_study(name: str, extra: list[str]) -> None:
         LaghuError: a mistake in the study file, a corpus that can't be had, a run that failed, or another process at
             work on this study.
     """
-    for spec in Study.load(name).runs:  # what is wrong with it is one line here, and a traceback in snakemake
+    study = Study.load(name)  # what is wrong with it is one line here, and a traceback in snakemake
+    for spec in study.runs:
         freshness.data_sha256(spec)
+    for run in study.tokens:
+        token_freshness.data_sha256(run)
     with only_one(name) as lock:
         command = [
             sys.executable, "-m", "snakemake", "study", "--snakefile", str(paths.root() / "Snakefile"),

@@ -1,4 +1,4 @@
-"""Unlabelled Marathi for masked-language-model pretraining."""
+"""Unlabelled text for masked-language-model pretraining: Marathi, and the headlines of two other languages."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -39,6 +39,13 @@ SOURCES = {
         citation="Mirashi et al. 2024, L3Cube-IndicNews, arXiv:2401.02254",
         synthetic=False,
         note="23,754 of the 23,968 Bengali headlines of the official IndicNews train split, without their labels: each "
+        "text once, and none that also stands in validation or test.",
+    ),
+    "indicnews-english": TextSource(
+        licence="CC BY-NC-SA 4.0",
+        citation="Mirashi et al. 2024, L3Cube-IndicNews, arXiv:2401.02254",
+        synthetic=False,
+        note="24,471 of the 36,605 English headlines of the official IndicNews train split, without their labels: each "
         "text once, and none that also stands in validation or test.",
     ),
     "sample": TextSource(
@@ -87,8 +94,8 @@ def _texts(name: str) -> list[str]:
         case "marathi-licensed":
             rows = _marathi_text("text", "source")
             return rows["text"][~rows["source"].isin(UNLICENSED)].tolist()
-        case "indicnews-bengali":
-            return _indicnews_bengali()
+        case "indicnews-bengali" | "indicnews-english":
+            return _training_headlines(name)
         case "sample":
             return [_nfc(headline.text) for headline in sample.splits()["train"]]
     raise LaghuError(f"Unknown text source {name!r}; the sources are {', '.join(NAMES)}.")
@@ -116,7 +123,8 @@ def _marathi_text(*columns: str) -> pd.DataFrame:
     return rows
 
 
-def _indicnews_bengali() -> list[str]:
-    train = corpora.load("indicnews-bengali").splits["train"]
+def _training_headlines(corpus: str) -> list[str]:
+    """Training texts of a labelled corpus, each once and none that stands in another split, in NFC."""
+    train = corpora.load(corpus).splits["train"]
     rows = zip(train["text"], train["duplicate"], train["in_other_split"], strict=True)
     return [_nfc(text) for text, repeated, elsewhere in rows if not repeated and not elsewhere]

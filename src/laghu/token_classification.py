@@ -1,15 +1,14 @@
-"""Token classification: a label for every word, by an encoder that is trained, pruned and measured as on whole texts.
+"""Token classification: a label for every word, by an encoder that is trained and pruned as on whole texts.
 
-    corpus -> backbone -> baseline -> block movement pruning, with or without the baseline as its teacher -> record
+    corpus -> backbone -> baseline -> block movement pruning, with or without the baseline as its teacher
 
-The backbone is that of the study's classifiers of texts, and costs are measured as theirs. Every step that trains is a
-stage: made once, kept under the key of all it depends on, resumed when interrupted. A stage's model is a plain
-checkpoint for `AutoModelForTokenClassification`, its labels in the configuration.
+The backbone is that of the study's classifiers of texts. Every step that trains is a stage: made once, kept under the
+key of all it depends on, resumed when interrupted. A stage's model is a plain checkpoint for
+`AutoModelForTokenClassification`, its labels in the configuration. How it is measured is `laghu.token_assessment`.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ from transformers import (
 )
 
 from laghu import (
-    assessment,
     distillation,
     evaluation,
     experiment,
-    freshness,
     measurement,
     provenance,
     quiet,
@@ -43,9 +40,7 @@ from laghu import (
     token_corpora,
 )
 from laghu.compression import movement, surgery
-from laghu.energy import grid_intensity
 from laghu.errors import LaghuError
-from laghu.records import TokenRecord, token_file
 from laghu.sequence_labels import IGNORED, UNREAD, Encoded, Tags
 from laghu.spec import TokenRun
 from laghu.stages import Stage, stage
@@ -147,7 +142,7 @@ def prune(run: TokenRun, corpus: TokenCorpus, teacher: Stage) -> Stage:
         model, tokenizer, rows = _start(run, corpus, str(teacher.model))
         collate, objective = DataCollatorForTokenClassification(tokenizer), cross_entropy
         if joint:
-            rows = with_teacher_logits(rows, *_load(teacher), run.measuring.batch_size)
+            rows = with_teacher_logits(rows, *load(teacher), run.measuring.batch_size)
             collate = CollatorWithTeacher(tokenizer)
             objective = distillation.objective(run.distilling.temperature, run.distilling.alpha)
         scores = movement.attach(model, movement.TOPK)
@@ -227,12 +222,12 @@ def _finish(
     model.save_pretrained(working / "model")
     tokenizer.save_pretrained(working / "model")
     split = corpus.splits["validation"]
-    words, _ = _tag(run, split["tokens"][:], model, tokenizer)
-    counts = _counts(corpus, split["tags"][:], words)
-    return report | {"development_score": float(_HEADLINE[corpus.task](counts.sum(0)))}
+    words, _ = predict(run, split["tokens"][:], model, tokenizer)
+    counted = counts(corpus, split["tags"][:], words).sum(0)
+    return report | {"development_score": float(_HEADLINE[corpus.task](counted))}
 
 
-def _load(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(stage: Stage) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The stage's classifier, ready for inference, and its tokenizer."""
     model = AutoModelForTokenClassification.from_pretrained(stage.model, dtype=torch.float32)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -326,7 +321,7 @@ def _logits(
     return token_logits(model, tokenizer, encoded.inputs, run.measuring.batch_size)
 
 
-def _tag(
+def predict(
     run: TokenRun, sentences: list[list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[np.ndarray], Encoded]:
     """The predicted label of every word, and the sentences as the model read them."""
@@ -335,150 +330,8 @@ def _tag(
     return sequence_labels.word_predictions(encoded, [scores.argmax(-1) for scores in logits]), encoded
 
 
-def tag(run: TokenRun, corpus: TokenCorpus, trained: Stage, words: list[str]) -> list[str]:
-    """The tags that the model of a stage gives to the words of one sentence; "–" to a word that it does not read."""
-    (tags,), _ = _tag(run, [words], *_load(trained))
-    return ["–" if label == UNREAD else corpus.labels[label] for label in tags]
-
-
-# ------------------------------------------------------------------------------------------------ measurement
-
-
-def measure(run: TokenRun, corpus: TokenCorpus, trained: Stage, teacher: Stage, started: datetime) -> TokenRecord:
-    """Measure the model of a stage beside its teacher, costs as for classifiers of texts.
-
-    Args:
-        trained: what `compress` gave; its cost is the run's training cost.
-        teacher: the baseline of the same seed. It is timed in turns with the model.
-    """
-    (model, tokenizer), (reference, _) = _load(trained), _load(teacher)
-    sentences = corpus.splits["test"]["tokens"][:]
-    words, encoded = _tag(run, sentences, model, tokenizer)
-    taught, _ = _tag(run, sentences, reference, tokenizer)
-    settings, data = run.measuring, data_sha256(run)
-    return TokenRecord(
-        study=run.study,
-        run=run.run,
-        corpus=run.corpus,
-        task=corpus.task,
-        synthetic=corpus.synthetic,
-        pruning_level=1 - model.config.intermediate_size / reference.config.intermediate_size,
-        distillation=run.distillation,
-        seed=run.seed,
-        parameters=vars(measurement.count_parameters(model)),
-        weight_bytes=measurement.weight_bytes(model),
-        flops_per_token=measurement.encoder_flops_per_token(model.config, settings.sequence_length),
-        intermediate_size=model.config.intermediate_size,
-        **_quality(corpus, words, encoded, settings.bootstrap),
-        agreement=_agreement(corpus, words, taught) if run.pruning_level else None,
-        # Private there, and not to be written twice: what a timing and a training cost mean is one thing for all runs.
-        **assessment._timings(run.on_texts, model, reference),
-        **assessment._training_cost([trained]),
-        inference_energy=measurement.energy_of_passes(
-            model, settings.batch_size, settings.sequence_length, settings.energy_window, settings.country
-        ),
-        surgery_error=trained.report.get("surgery_error"),
-        grid_g_per_kwh=grid_intensity(settings.country),
-        hardware=measurement.hardware(),
-        versions=provenance.versions(),
-        commit=provenance.commit(),
-        data_sha256=data,
-        run_key=run_key(run, data),
-        settings=run.model_dump(mode="json"),
-        started=started,
-        finished=datetime.now(UTC),
-    )
-
-
-def _quality(corpus: TokenCorpus, words: Tags, encoded: Encoded, resamples: int) -> dict[str, Any]:
-    test = corpus.splits["test"]
-    truth, views = test["tags"][:], evaluation.views(test)
-    counts = _counts(corpus, truth, words)
-    lengths = np.array([len(tags) for tags in truth])
-    unread = np.array([(first == UNREAD).sum() for first in encoded.first])
-    kinds = sequence_labels.entity_kinds(corpus.labels) if corpus.task == "ner" else corpus.labels
-    clean = counts[views["clean"]].sum(0)
-    return {
-        "scores": _scores(corpus, truth, words, views, resamples),
-        "kinds": {
-            kind: dict(zip(("right", "true", "predicted"), line.tolist(), strict=True))
-            for kind, line in zip(kinds, clean, strict=True)
-        },
-        "sentences": evaluation.rows(views),
-        "words": {view: int(lengths[mask].sum()) for view, mask in views.items()},
-        "unread_words": {view: int(unread[mask].sum()) for view, mask in views.items()},
-        **dict(zip(("right", "true", "predicted"), counts.sum(1).T.tolist(), strict=True)),
-        "sentence_views": "".join(map(str, views["deduplicated"].astype(int) + views["clean"])),
-    }
-
-
-def _counts(corpus: TokenCorpus, truth: Tags, words: Tags) -> np.ndarray:
+def counts(corpus: TokenCorpus, truth: Tags, words: Tags) -> np.ndarray:
     """Counts of the entities or words of a task, (sentences, kinds, 3)."""
     if corpus.task == "ner":
         return sequence_labels.entity_counts(truth, words, corpus.labels)
     return sequence_labels.word_counts(truth, words, len(corpus.labels))
-
-
-def _scores(
-    corpus: TokenCorpus, truth: Tags, words: Tags, views: Mapping[str, np.ndarray], resamples: int
-) -> dict[str, dict[str, Any]]:
-    """All scores of a task, `{score: {view: Estimate}}`; of entities in both readings."""
-    estimates = partial(sequence_labels.evaluate, views=views, resamples=resamples, seed=0)
-    counts = _counts(corpus, truth, words)
-    if corpus.task == "pos":
-        return estimates(counts, sequence_labels.WORD_SCORES)
-    strict = sequence_labels.entity_counts(truth, words, corpus.labels, sequence_labels.strict_spans)
-    strictly = {f"strict_{name}": score for name, score in sequence_labels.ENTITY_SCORES.items()}
-    return estimates(counts, sequence_labels.ENTITY_SCORES) | estimates(strict, strictly)
-
-
-def _agreement(corpus: TokenCorpus, words: Tags, taught: Tags) -> float:
-    """Share of the words read, in clean sentences, that two classifiers give the same tag."""
-    clean = np.flatnonzero(evaluation.views(corpus.splits["test"])["clean"])
-    ours, theirs = (np.concatenate([np.asarray(tags[row]) for row in clean]) for tags in (words, taught))
-    return float((ours == theirs)[ours != UNREAD].mean())
-
-
-# ------------------------------------------------------------------------------------------------ keys
-
-
-corpus_sha256 = cache(lambda name: token_corpora.load(name).sha256)
-
-
-def data_sha256(run: TokenRun) -> str:
-    """Digest of all text that a run depends on: its corpus, and the unlabelled text that it is pretrained on.
-
-    Raises:
-        LaghuError: the corpus or the text can't be had.
-    """
-    unlabelled = [] if run.model else [freshness.text_sha256(run.pretraining.text)]
-    return provenance.digest(corpus_sha256(run.corpus), *unlabelled)
-
-
-def run_key(run: TokenRun, data: str) -> str:
-    """Key of a run on data of that digest, as `freshness.run_key`."""
-    parameters = run.model_dump(mode="json", exclude_defaults=True, exclude={"study"})
-    return provenance.run_key("token_classification", parameters, data)
-
-
-def why_stale(record: TokenRecord, run: TokenRun, data: str) -> str | None:
-    """None if the record is what `run` would give on data of that digest now; otherwise the reason, in a few words."""
-    if record.data_sha256 != data:
-        return "the data changed"
-    if differing := freshness._differences(record.settings, run.model_dump(mode="json")):
-        return f"parameters changed: {', '.join(differing)}"
-    return None if record.run_key == run_key(run, data) else "its template, code or pinned versions changed"
-
-
-def is_current(run: TokenRun) -> bool:
-    """Whether record and executed notebook of this run are on disk and up to date.
-
-    Raises:
-        LaghuError: as `data_sha256`, where there is a record to be held against.
-    """
-    file = token_file(run.study, run.run)
-    try:
-        record = TokenRecord.load(file)
-    except LaghuError:
-        return False
-    return file.with_suffix(".ipynb").is_file() and why_stale(record, run, data_sha256(run)) is None

@@ -1,10 +1,10 @@
-"""Runs the token classifiers of a study: their template once for each run."""
+"""Runs token classifiers: their template once for each run, alone or all those of a study."""
 
 from pathlib import Path
 
 from papermill import PapermillExecutionError
 
-from laghu import runner, token_classification
+from laghu import runner, token_freshness
 from laghu.errors import LaghuError
 from laghu.records import TokenRecord, token_file
 from laghu.report.rows import Row, row_of
@@ -13,7 +13,7 @@ from laghu.spec import Study, TokenRun
 
 
 def run(study: Study) -> None:
-    """Bring the token classifiers of a study up to date; a run whose record is current is left as it is.
+    """Bring the token classifiers of a study up to date and nothing else; a current record is left as it is.
 
     Raises:
         LaghuError: the study has none, a corpus can't be had, a run was refused, or another process is at work on the
@@ -23,14 +23,20 @@ def run(study: Study) -> None:
     if not study.tokens:
         raise LaghuError(f"study {study.name!r} has no token classifiers; give studies/{study.name}.yaml a list tokens")
     for each in study.tokens:  # before anything is trained
-        token_classification.data_sha256(each)
+        token_freshness.data_sha256(each)
     with runner.only_one(study.name):
         for each in study.tokens:
-            if not token_classification.is_current(each):
-                _run(each)
+            if not token_freshness.is_current(each):
+                execute_with_progress(each)
 
 
-def _run(run: TokenRun) -> None:
+def execute_with_progress(run: TokenRun) -> None:
+    """`execute`, with a line in the terminal now and then, as `runner.execute_with_progress`.
+
+    Raises:
+        LaghuError: the run was refused.
+        papermill.PapermillExecutionError: a cell failed for another reason.
+    """
     head = f"[{run.study}] {run.run}"
     print(f"{head}: started", flush=True)
     try:

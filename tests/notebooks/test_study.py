@@ -72,6 +72,29 @@ def test_a_lost_page_is_made_again(checkout, finished):
     assert {name for name in after if after[name] != before[name]} == {"classical-seed0.json"}
 
 
+def test_a_study_labels_words_too_with_its_own_encoder(checkout):
+    """The baseline of the words is trained before what it teaches, and one call more does nothing."""
+    short = {"fine_tuning": {"epochs": 0.5, "max_length": 24}, "pruning": {"epochs": 0.5}}
+    rows = [{**short, "pruning_level": 0.5, "distillation": "joint"}, short]
+    checkout.write_study("words", [BASELINE], tokens=rows)
+    result = checkout.laghu("study", "words")
+    assert result.returncode == 0, result.stdout + result.stderr
+    taught, teacher = "token-sample-pruning-50-joint-seed0", "token-sample-baseline-seed0"
+    assert result.stdout.index(f"{teacher}: finished") < result.stdout.index(f"{taught}: started")
+    folder = checkout.folder / "results" / "words" / "tokens"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert sorted(before) == sorted(f"{run}{suffix}" for run in (taught, teacher) for suffix in (".json", ".ipynb"))
+    assert len(list((checkout.folder / "checkpoints").glob("backbone-????????????????"))) == 1
+
+    again = checkout.laghu("study", "words")
+    assert again.returncode == 0 and "started" not in again.stdout
+    (folder / f"{teacher}.ipynb").unlink()
+    assert checkout.laghu("study", "words").returncode == 0
+    after = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {f"{teacher}.json", f"{teacher}.ipynb"}
+    assert checkout.laghu("check", "words").returncode == 0
+
+
 def test_killed_half_way_it_resumes_and_ends_with_the_same_metrics(checkout, finished):
     """The uninterrupted study of another seed is the oracle; its stages are removed before the interrupted one."""
     runs = [BASELINE, PRUNED]

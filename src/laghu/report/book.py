@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import nbformat
 import yaml
@@ -13,9 +13,15 @@ import yaml
 from laghu import paths, provenance
 from laghu.errors import LaghuError
 from laghu.report.rows import Row, row_of
+from laghu.spec import TokenCorpusName
 
 # Studies whose results are committed; `_toc.yml` names their pages.
-PUBLISHED = frozenset({"cpu", "gpu", "gpu-bengali", "gpu-small"})
+PUBLISHED = frozenset(
+    {
+        "cpu", "cpu-ablations", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english",
+        "gpu", "gpu-bengali", "gpu-small",
+    }
+)
 
 
 def build(out: Path | None = None) -> Path:
@@ -94,10 +100,18 @@ def _sources_digest() -> str:
 
 
 def _own_notebooks() -> list[str]:
-    """Executed notebooks of studies that are not published, study by study in the order of tables."""
-    notebooks = [file for file in (paths.root() / "results").glob("*/*.ipynb") if file.parent.name not in PUBLISHED]
-    notebooks.sort(key=lambda file: (file.parent.name, Row.parse(row_of(file.stem)).order, file.stem))
-    return [file.relative_to(paths.root()).as_posix() for file in notebooks]
+    """Executed notebooks of studies that are not published, by study and in the order of tables, words after texts."""
+    results = paths.root() / "results"
+    notebooks = [*results.glob("*/*.ipynb"), *results.glob("*/tokens/*.ipynb")]
+    own = [page for file in notebooks if (page := file.relative_to(results)).parts[0] not in PUBLISHED]
+    own.sort(key=lambda page: (page.parts[0], len(page.parts), *_order(page.stem)))
+    return [f"results/{page.as_posix()}" for page in own]
+
+
+def _order(run: str) -> tuple[str, tuple, str]:
+    """Key to sort runs by: the corpus that the name of one on labelled words begins with, the row, the seed."""
+    corpus, row = re.fullmatch(rf"(?:({'|'.join(get_args(TokenCorpusName))})-)?(.+)", row_of(run)).groups(default="")
+    return corpus, Row.parse(row).order, run
 
 
 def _render(contents: Path, out: Path) -> None:

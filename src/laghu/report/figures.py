@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from laghu.errors import LaghuError
-from laghu.report import formats, style
-from laghu.report.rows import GROUPS, Row
+from laghu.report import families, formats, style
+from laghu.report.rows import GROUPS, Row, in_order
 from laghu.report.statistics import pareto
 from laghu.report.style import LOOKS, MUTED
 from laghu.report.tables import MACHINE, derived, paper_table, seeds, summary
@@ -70,22 +71,36 @@ def accuracy_inference_carbon(frame: pd.DataFrame) -> Drawing:
 
 def pareto_latency(frame: pd.DataFrame) -> Drawing:
     """Accuracy against the time for one text, and the rows that no other beats in both."""
-    return _front(frame, "latency_ms.p50", "Accuracy and time", "Time for one text ({})", "the time for one text")
+    return _timed_front(frame, "latency_ms.p50", "Accuracy and time", "Time for one text ({})", "the time for one text")
 
 
 def pareto_energy(frame: pd.DataFrame) -> Drawing:
     """Accuracy against the energy of classifying 1,000 texts, and the rows that no other beats in both."""
     estimated = "energy_source.cpu" in frame and (frame["energy_source.cpu"] == "estimated").any()
-    return _front(
+    return _timed_front(
         frame, "inference_energy.kwh_per_1000_documents", "Accuracy and energy", "Energy per 1,000 texts ({})",
         "the energy of classifying 1,000 texts",
         note=" The processor's part is estimated from time, not read from a counter." if estimated else "",
     )
 
 
+def size(frame: pd.DataFrame) -> Drawing:
+    """Accuracy against the bytes of the weights, for every row that has both: the map of all techniques.
+
+    Raises:
+        LaghuError: no row has the bytes of its weights.
+    """
+    frame = derived(frame)
+    sized = set(frame["row"]) - set(frame.loc[frame["weight_bytes"].isna(), "row"])
+    if not sized:
+        raise LaghuError("no row has weight_bytes in all its runs; a map by size needs one")
+    return _front(frame, in_order(list(sized)), "weight_bytes", "Accuracy and size of every technique",
+                  "Size of the weights ({})", "the size of the weights on a logarithmic scale", scale_of_x="log")
+
+
 def accuracy_views(frame: pd.DataFrame) -> Drawing:
-    """Accuracy of every row on the three views of the test split."""
-    frame, table = derived(frame), summary(frame)
+    """Accuracy of paper 1's rows on the three views of the test split."""
+    frame, table, left_out = _of_paper_1(frame)
     figure, axes = style.canvas(width=6, height=0.8 + 0.33 * len(table))
     fills = {"published": "white", "deduplicated": "#c9c9c9", "clean": None}
     for place, name in enumerate(table.index):
@@ -107,7 +122,7 @@ def accuracy_views(frame: pd.DataFrame) -> Drawing:
     rows = {view: f"{frame[f'rows.{view}'].iloc[0]:,}" for view in _VIEWS}
     caption = (f"Accuracy on all {rows['published']} test rows as published, on the {rows['deduplicated']} first "
                f"occurrences among them, and on the {rows['clean']} clean ones. Large points: mean over "
-               f"{seeds(frame)}; small points: single seeds.{_invented(frame)}")
+               f"{seeds(frame)}; small points: single seeds.{left_out}{_invented(frame)}")
     alt = "Dot plot of accuracy, one line per row, as published, deduplicated and clean. " + "; ".join(
         f"{Row.parse(name).label} " + ", ".join(
             f"{100 * table.loc[name, (f'accuracy.{view}.value', 'mean')]:.1f}" for view in _VIEWS) + " %"
@@ -171,6 +186,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Drawing]] = {
     "accuracy-inference-carbon": accuracy_inference_carbon,
     "pareto-latency": pareto_latency,
     "pareto-energy": pareto_energy,
+    "size": size,
     "accuracy-views": accuracy_views,
     "speed-bound": speed_bound,
 }
@@ -182,13 +198,14 @@ def _trade_off(
 ) -> Drawing:
     """Accuracy on the clean view against one cost; rows of a technique are joined, a smaller marker is a smaller model.
 
-    The classical row is a horizontal line: it has no place on most of the costs, and dwarfs the others on some.
+    Shown are the rows of `families.PAPER_1`: lines of many more techniques would hide each other. The classical row is
+    a horizontal line: it has no place on most of the costs, and dwarfs the others on some.
 
     Args:
         label: of the horizontal axis; `{}` stands for the unit.
         guides: vertical lines, by pruning level in percent.
     """
-    frame, table = derived(frame), summary(frame)
+    frame, table, left_out = _of_paper_1(frame)
     drawn = table[table[field, "mean"].notna() & (table.index != "classical")]
     scale = formats.unit(field, drawn[field, "mean"].median())
     x, y = scale.factor * drawn[field, "mean"], 100 * drawn[ACCURACY, "mean"]
@@ -231,7 +248,7 @@ def _trade_off(
     caption = (
         f"Accuracy on the clean test rows against {against}. Large points: mean over {seeds(frame)}, smaller for "
         f"smaller models; bars: 95 % bootstrap interval over test rows (mean of the seeds' limits); small points: "
-        f"single seeds.{dashed}{note and ' ' + note}{_invented(frame)}"
+        f"single seeds.{dashed}{note and ' ' + note}{left_out}{_invented(frame)}"
     )
     alt = f"Scatter plot of accuracy on clean test rows against {against}. " + "; ".join(
         f"{Row.parse(name).label}: {y[name]:.1f} % at {scale.with_symbol(scale.number(value))}"
@@ -239,29 +256,46 @@ def _trade_off(
     return Drawing(figure, caption, alt, _flat(table[[ACCURACY, "accuracy.clean.low", "accuracy.clean.high", field]]))
 
 
-def _front(frame: pd.DataFrame, field: str, title: str, label: str, against: str, note: str = "") -> Drawing:
-    """Accuracy on the clean view against one cost to be kept low, with its Pareto front.
+def _timed_front(frame: pd.DataFrame, field: str, title: str, label: str, against: str, note: str = "") -> Drawing:
+    """The front of rows measured under equal conditions (`_CONDITIONS`): those that most runs share.
 
-    On it are rows measured under equal conditions (`_CONDITIONS`): those that most runs share. Rows with a run of
-    others are left out and named. The classical row, which is timed by another engine, is a horizontal line.
+    Rows with a run of others are left out and named. So is the classical row, which is timed by another engine.
 
     Raises:
         LaghuError: no row has this cost in all its runs under the same conditions.
     """
-    frame, table = derived(frame), summary(frame)
+    frame = derived(frame)
     costed = frame[frame[field].notna() & (frame["row"] != "classical")]
     of_runs = costed.reindex(columns=_CONDITIONS).itertuples(index=False, name=None)
     conditions = pd.Series(map(str, of_runs), costed.index, dtype=str)
     unequal = set(costed.loc[~conditions.isin(conditions.mode()[:1]), "row"])
-    drawn = table.loc[[name for name in table.index if name in set(costed["row"]) - unequal]]
-    if drawn.empty:
+    if not (rows := in_order(list(set(costed["row"]) - unequal))):
         raise LaghuError(f"no row has {field}, measured under the same conditions in all its runs; a front needs one")
+    left_out = "; ".join(Row.parse(name).label for name in in_order(list(unequal)))
+    return _front(frame, rows, field, title, label, against,
+                  note + (f" Left out, measured under other conditions: {left_out}." if left_out else ""))
+
+
+def _front(
+    frame: pd.DataFrame, rows: Sequence[str], field: str, title: str, label: str, against: str, note: str = "",
+    scale_of_x: str = "linear",
+) -> Drawing:
+    """Accuracy on the clean view of the rows against one cost to be kept low, with their Pareto front.
+
+    A marker tells the technique, and a label which row of it is on the front; names of all others would hide what they
+    name. The classical row is a horizontal line.
+
+    Args:
+        scale_of_x: "linear" or "log".
+    """
+    frame, table = derived(frame), summary(frame)
+    drawn = table.loc[list(rows)]
     scale = formats.unit(field, drawn[field, "mean"].median())
     x, y = scale.factor * drawn[field, "mean"], 100 * drawn[ACCURACY, "mean"]
     across = (scale.factor * drawn[field, "std"]).fillna(0)
     low, high = (100 * drawn[f"accuracy.clean.{end}", "mean"] for end in ("low", "high"))
     best = pd.Series(pareto(x, y), drawn.index)
-    figure, axes = style.canvas(width=6, height=4.6)
+    figure, axes = style.canvas(width=6.4, height=5.4)
     labels: list[tuple[float, float, str, str]] = []
     obstacles: list[tuple[float, float]] = []
     for name in drawn.index:
@@ -271,11 +305,17 @@ def _front(frame: pd.DataFrame, field: str, title: str, label: str, against: str
         axes.scatter(x[name], y[name], s=72, marker=look.marker, linewidth=1.2, zorder=4 if best[name] else 3,
                      facecolor=look.color if best[name] else "white", edgecolor=look.color,
                      alpha=1 if best[name] else 0.5)
-        labels.append((x[name], y[name], _short(row), look.color if best[name] else MUTED))
+        if best[name]:
+            labels.append((x[name], y[name], _short(row), look.color))
         obstacles += _along((x[name] - across[name], x[name] + across[name]), (y[name], y[name]))
         obstacles += _along((x[name], x[name]), (low[name], high[name]))
-    span = (x + across).max() - (x - across).min() or 0.2 * x.max()
-    axes.set_xlim((x - across).min() - 0.08 * span, (x + across).max() + 0.08 * span)
+    axes.set_xscale(scale_of_x)
+    along = axes.xaxis.get_transform()
+    low_end, high_end = along.transform([(x - across).min(), (x + across).max()])
+    margin = 0.08 * (high_end - low_end or 1)
+    axes.set_xlim(*along.inverted().transform([low_end - margin, high_end + margin]))
+    if scale_of_x == "log":
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator())
     # What is attainable: from each row of the front to the right, up to the next better one.
     steps = x[best].sort_values()
     corners = [*steps, axes.get_xlim()[1]], [*y[steps.index], y[steps.index].iloc[-1]]
@@ -286,17 +326,17 @@ def _front(frame: pd.DataFrame, field: str, title: str, label: str, against: str
     axes.set(xlabel=label.format(scale.symbol), ylabel="Accuracy, clean test rows (%)", title=title)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     dashed = _classical_line(axes, table, labels, obstacles)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top + 0.06 * (top - bottom))  # room for a label above the highest line
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
                        obstacles)
-    left_out = [Row.parse(name).label for name in table.index if name in unequal]
     caption = (
-        f"Accuracy on the clean test rows against {against}, mean over {seeds(frame)}. Filled, on the line: the Pareto "
-        "front, rows that no other equals in both and beats in one; hollow: the others. Bars: across, standard "
+        f"Accuracy on the clean test rows against {against}, {len(drawn)} rows, mean over "
+        f"{seeds(frame[frame['row'].isin(drawn.index)])}. Filled and named, on the line: the Pareto front, rows that "
+        "no other equals in both and beats in one; hollow: the others, which the data name. Bars: across, standard "
         "deviation over seeds; upright, 95 % bootstrap interval over test rows (mean of the seeds' limits). The front "
         "is one of means: where bars overlap, which row is on it is not sure."
-        f"{_precisions(frame[frame['row'].isin(drawn.index)])}{note}{dashed}"
-        + (f" Left out, measured under other conditions: {', '.join(left_out)}." if left_out else "")
-        + _invented(frame)
+        f"{_precisions(frame[frame['row'].isin(drawn.index)])}{note}{dashed}{_invented(frame)}"
     )
     alt = f"Scatter plot of accuracy on clean test rows against {against}. " + "; ".join(
         f"{Row.parse(name).label}{', on the front' if best[name] else ''}: {y[name]:.1f} % at "
@@ -306,10 +346,22 @@ def _front(frame: pd.DataFrame, field: str, title: str, label: str, against: str
     return Drawing(figure, caption, alt, data)
 
 
+def _of_paper_1(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """`derived` frame and `summary` of the rows of `families.PAPER_1`, and what a caption says of the others."""
+    frame, table = derived(frame), summary(frame)
+    rows = families.of_paper_1(table.index)
+    return frame[frame["row"].isin(rows)], table.loc[rows], families.left_out(len(table) - len(rows))
+
+
 def _short(row: Row) -> str:
-    """What tells a row from others of its marker."""
+    """What tells a row from others of its marker, e.g. "75 %" or "int4-weights of pruning, 75 %"."""
+    if row.of:
+        what = dict.fromkeys([GROUPS[row.of.group].lower(), _short(row.of).lower()])
+        return row.variant if row.of.technique == "baseline" else f"{row.variant} of {', '.join(what)}"
     precision = None if row.precision == "fp32" else row.precision
-    return ", ".join(filter(None, [precision, f"{row.level:g} %" if row.level else None])) or GROUPS[row.group]
+    level = f"{row.level:g} %" if row.level else None
+    untrained = "untrained" if row.untrained else None
+    return ", ".join(filter(None, [row.variant, precision, level, untrained])) or GROUPS[row.group]
 
 
 def _classical_line(
@@ -337,17 +389,17 @@ def _along(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def _bounds(frame: pd.DataFrame) -> pd.Series:
-    """FLOP bound by pruning level in percent, levels above 0."""
+    """FLOP bound of movement pruning by level in percent."""
     bound = summary(frame)["flop_bound", "mean"].dropna()
+    bound = bound[[name for name in bound.index if Row.parse(name).group in _PRUNED]]
     levels = pd.Series({name: Row.parse(name).level for name in bound.index}, dtype=float)
-    bound = bound.groupby(levels).first()
-    return bound[bound.index > 0]
+    return bound.groupby(levels).first()
 
 
 def _above_bound(frame: pd.DataFrame) -> str:
     """What to say of pruned runs that were measured above their FLOP bound; a run's spread are its quartiles."""
     frame = derived(frame)
-    pruned = frame[(frame["pruning_level"] > 0) & frame["flop_bound"].notna()]
+    pruned = frame[frame["row"].map(lambda name: Row.parse(name).group in _PRUNED) & frame["flop_bound"].notna()]
     above = pruned[pruned["speed_up.median"] > pruned["flop_bound"]]
     beyond = int((above["speed_up.low"] > above["flop_bound"]).sum())
     if above.empty:

@@ -7,7 +7,7 @@ from typing import Any
 
 from laghu.errors import LaghuError
 
-_FRACTIONS = {"accuracy", "macro_f1", "agreement", "pruning_level", "reduction"}
+_FRACTIONS = {"accuracy", "macro_f1", "agreement", "pruning_level", "reduction", "size"}
 _DIGESTS = {"commit", "data_sha256", "run_key"}
 _PREFIXES = ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 _HOUR, _MINUTE = 3600, 60
@@ -77,6 +77,8 @@ def unit(field: str, typical: float) -> Unit:
         return Unit(100, "%", 1)
     if name == "documents_per_second":
         return _three_digits(typical, 1, "texts/s")
+    if name == "weight_bytes":
+        return _three_digits(typical, 2**-20, "MiB")
     if name.endswith("bytes"):
         return Unit(2**-20, "MiB", 0)
     if float(typical).is_integer():

@@ -3,7 +3,10 @@
 Roles: {value}`cpu/pruning-50-seed1#accuracy.clean.value` one run's number, {mean}`cpu/pruning-50#accuracy.clean.value`
 mean ± standard deviation over a row's seeds, {count}`cpu/pruning-50` and {count}`cpu` the number of runs.
 Directives: `study-table` and `study-figure` (argument: its name; options `study`, `name`, `alt`; content: the caption),
-and `run-table` (argument: the study), whose lines are what numbers link to.
+`against-table` and `ablation-table` (argument: the reference row; options `study`, `name`; content: the caption), and
+`run-table` (argument: the study), whose lines are what numbers link to. A `study-table` shows the rows of
+`laghu.report.families.PAPER_1` unless the option `rows` names others; so does an `against-table`, which needs it. Rows
+are separated by spaces, and `*` stands for anything.
 
 What does not exist is a warning, which fails the book's build. A study that is defined but has not been run is none:
 its numbers read "not run yet", so that the book builds on machines that never run it.
@@ -26,7 +29,8 @@ import laghu
 from laghu import paths
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
-from laghu.report import figures, formats, style, tables
+from laghu.report import against, families, figures, formats, style, tables
+from laghu.report.rows import Row, row_of
 from laghu.report.statistics import MARGIN
 
 _LOG = logging.getLogger(__name__)
@@ -40,33 +44,45 @@ _CAPTIONS = {
     "comparison": "Difference in accuracy to the baseline on the clean view, and what it shows",
     "comparison-views": "Difference in accuracy to the baseline on the three views of the test split",
     "table-one": "Table I of the paper beside the same rows here",
+    "quantization": "Quantised models below those that they were made of",
 }
-_COMPARED = (" Percentage points against the baseline of the same seed on the same test rows. Interval: 95 % bootstrap "
-             "that resamples seeds and test rows (test rows alone where there is one seed).")
+_INTERVAL = "Interval: 95 % bootstrap that resamples seeds and test rows (test rows alone where there is one seed)."
+_COMPARED = f" Percentage points against the baseline of the same seed on the same test rows. {_INTERVAL}"
+_HOLM = ("Holm-adjusted p: McNemar's exact test of each seed, corrected for all rows and seeds of the table, "
+         "lowest–highest over seeds. Seeds that differ: adjusted p below 0.05.")
+_AGAINST = (f" with the same seed on the same clean test rows, in percentage points. {_INTERVAL} {_HOLM} Verdict: "
+            "“better” or “worse” where the whole interval lies on one side of 0 and a seed differs; no difference "
+            "shown is not equality, and one seed gives no verdict.")
 # What a reader has to know of a table's columns.
 _NOTES = {
     "summary": " Training CO₂e is that of a row's own stages.",
     "speed": " Throughput of the classical row is timed from text to label, that of the encoders from token ids.",
     "energy": " Training time, energy and CO₂e are those of a row's own stages; “with its teacher” adds the CO₂e of "
               "the baseline of the same seed that a row starts from. The pretraining of the backbone is in "
-              "neither.",
+              "neither; a row from scratch counts its own in both.",
     "significance": " Interval: 95 % bootstrap over test rows, mean over seeds of the lower and of the upper limit. "
                     "Difference: percentage points against the baseline of the same seed, over the paired "
                     "differences. McNemar's exact p: two-sided, against the baseline of the same seed, lowest–highest "
                     "over seeds. Agreement: share of clean rows with the label of the teacher, the fp32 baseline of "
                     "the same seed. Pruned rows start from the fine-tuned baseline and were trained longer.",
-    "comparison": f"{_COMPARED} Holm-adjusted p: McNemar's exact test of each seed, corrected for all rows and seeds "
-                  "of the table, lowest–highest over seeds. Seeds that differ: adjusted p below 0.05. Last column: "
-                  f"“shown” where the whole interval lies above −{100 * MARGIN:g} points, “worse by more” "
+    "comparison": f"{_COMPARED} {_HOLM} Last column: “shown” where the whole interval lies above "
+                  f"−{100 * MARGIN:g} points, “worse by more” "
                   "where it lies below, “open” where neither. A large p shows no equality.",
     "comparison-views": f"{_COMPARED} Repeats of a text count as independent rows, so the interval as published is too "
                         "narrow.",
     "table-one": " Our corpus, encoder and machine are not the paper's. Our accuracy is given on all test rows "
                  "(published view) and on the clean view. Our CO₂e is of training a row's own stages; of the paper's "
                  "it is not clear whether it is of training or of use.",
+    "quantization": " Size: the bytes of all weights as they are stored, scales included. Difference: to the row that "
+                    f"a model was made of,{_AGAINST} Agreement: with the fp32 baseline of the "
+                    "same seed.",
 }
 # Tables whose cells are means without a deviation.
 _MEANS = {"comparison", "comparison-views", "table-one"}
+# Tables that choose their rows themselves.
+_OWN_ROWS = {"table-one", "quantization"}
+# Tables with times or energies in use, which stand in one column whatever the engine.
+_TIMED = {"summary", "speed", "energy", "quantization"}
 _OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
 # What most runs of a study share; said once above its table where they do.
 _SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
@@ -78,6 +94,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.add_role(role.keyword, role())
     app.add_directive("study-table", StudyTable)
     app.add_directive("study-figure", StudyFigure)
+    app.add_directive("against-table", AgainstTable)
+    app.add_directive("ablation-table", AblationTable)
     app.add_directive("run-table", RunTable)
     return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
 
@@ -255,25 +273,98 @@ class StudyDirective(SphinxDirective):
 
 
 class StudyTable(StudyDirective):
-    option_spec: ClassVar = _OPTIONS
+    option_spec: ClassVar = _OPTIONS | {"rows": directives.unchanged_required}
 
     def content_of(self, argument: str) -> list[nodes.Node]:
         if argument not in _CAPTIONS:
             raise LaghuError(f"no such table; there are {', '.join(_CAPTIONS)}")
+        if argument in _OWN_ROWS and "rows" in self.options:
+            raise LaghuError("chooses its rows itself; leave the option :rows: out")
         name = self.study()
         frame = study(name)
         if frame.empty:
-            return self.numbered(_table([[_entry("Not run yet")]], [[not_run(name)]]), _CAPTIONS[argument], frame)
-        numbers, text = _numbers_and_text(argument, name, frame)
-        file = self.generated(name, f"{argument}.csv")
+            return self.empty(name, _CAPTIONS[argument])
+        rows = self.rows(frame)
+        numbers, text = _numbers_and_text(argument, name, frame, rows)
+        shown, left_out = frame[frame["row"].isin(rows)], families.left_out(frame["row"].nunique() - len(rows))
+        if argument in _OWN_ROWS:
+            shown, left_out = frame[frame["row"].isin(numbers.index)], ""
+        elif "rows" in self.options:
+            left_out = ""
+        return self.filled(numbers, text, _caption(argument, shown, left_out), shown, argument)
+
+    def rows(self, frame: pd.DataFrame) -> list[str]:
+        """Rows that the option `rows` names, or else those of paper 1."""
+        rows = frame["row"].unique()
+        if "rows" not in self.options:
+            return families.of_paper_1(rows)
+        return families.chosen(rows, self.options["rows"].split())
+
+    def empty(self, name: str, caption: str) -> list[nodes.Node]:
+        """The table of a study that has not been run."""
+        return self.numbered(_table([[_entry("Not run yet")]], [[not_run(name)]]), caption, pd.DataFrame())
+
+    def filled(
+        self, numbers: pd.DataFrame, text: pd.DataFrame, caption: str, frame: pd.DataFrame, stem: str
+    ) -> list[nodes.Node]:
+        """The table with its caption and its numbers to download.
+
+        Args:
+            stem: of the file with the numbers; where the option `rows` makes several tables of one kind, the option
+                `name` takes its place.
+        """
+        if "rows" in self.options:
+            if not self.options.get("name"):
+                raise LaghuError("option :rows: needs :name: beside it, which tells its data from those of other rows")
+            stem = nodes.make_id(self.options["name"])
+        file = self.generated(self.study(), f"{stem}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
         link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
-        return [*self.numbered(table_of(text), _caption(argument, frame), frame), link]
+        return [*self.numbered(table_of(text), caption, frame), link]
 
     def numbered(self, table: nodes.table, caption: str, frame: pd.DataFrame) -> list[nodes.Node]:
         table.insert(0, nodes.title("", "", *self.caption(caption, frame)))
         self.add_name(table)
         return [table]
+
+
+class AgainstTable(StudyTable):
+    """Rows against a reference row of the same study."""
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        name = self.study()
+        if "rows" not in self.options:
+            raise LaghuError("needs the option :rows:, the rows to compare")
+        head = f"Difference in accuracy to the row “{Row.parse(argument).label}”"
+        frame = study(name)
+        if frame.empty:
+            return self.empty(name, head)
+        numbers = against.table(listed(name), argument, self.rows(frame))
+        return self.shown(numbers, against.rendered(numbers), head, frame, f"against-{argument}")
+
+    def shown(
+        self, numbers: pd.DataFrame, text: pd.DataFrame, head: str, frame: pd.DataFrame, stem: str
+    ) -> list[nodes.Node]:
+        frame = frame[frame["row"].isin(numbers.index)]
+        invented = " The corpus is invented." if frame["synthetic"].any() else ""
+        over = tables.over_seeds(frame, tables.SPREAD)
+        caption = f"{head}, {over}. Difference: to the row named,{_AGAINST}{invented}"
+        return self.filled(numbers, text, caption, frame, stem)
+
+
+class AblationTable(AgainstTable):
+    """Rows of two-step distillation against one of them, by what differs in their settings."""
+
+    option_spec: ClassVar = _OPTIONS
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        name = self.study()
+        head = f"Two-step distillation with other settings than “{Row.parse(argument).variant}”"
+        frame = study(name)
+        if frame.empty:
+            return self.empty(name, head)
+        numbers = against.ablation(listed(name), argument)
+        return self.shown(numbers, against.rendered_ablation(numbers), head, frame, f"ablation-{argument}")
 
 
 class StudyFigure(StudyDirective):
@@ -356,28 +447,44 @@ class RunTable(StudyDirective):
         return nodes.inline("", "", *links)
 
 
-def _numbers_and_text(argument: str, study: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of that name as numbers, with columns of two levels, and as text."""
+def _numbers_and_text(
+    argument: str, study: str, frame: pd.DataFrame, rows: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of that name and rows as numbers, with columns of two levels, and as text."""
     if argument == "table-one":
         numbers = tables.table_one(frame, tables.paper_table())
         return numbers, tables.rendered_table_one(numbers)
+    if argument == "quantization":
+        numbers = against.quantization(listed(study))
+        return numbers, against.rendered_quantization(numbers)
     if argument == "significance":
-        numbers = tables.significance(frame)
+        numbers = tables.significance(frame).loc[rows]
         return numbers, tables.rendered_significance(numbers)
+    family = [record for record in listed(study) if row_of(record.run) in {"baseline", *rows}]
     if argument == "comparison":
-        numbers = tables.comparison(listed(study))
+        numbers = tables.comparison(family)
         return numbers, tables.rendered_comparison(numbers)
     if argument == "comparison-views":
-        numbers = tables.comparison_views(listed(study))
+        numbers = tables.comparison_views(family)
         return numbers, tables.rendered_comparison_views(numbers)
-    numbers = tables.summary(frame)[tables.SUMMARIES[argument]]
+    numbers = tables.summary(frame).loc[rows, tables.SUMMARIES[argument]]
     return numbers, tables.rendered(numbers, tables.SUMMARIES[argument])
 
 
-def _caption(argument: str, frame: pd.DataFrame) -> str:
+def _caption(argument: str, frame: pd.DataFrame, left_out: str) -> str:
     over = tables.over_seeds(frame, "mean" if argument in _MEANS else tables.SPREAD)
+    engines = _engines(frame) if argument in _TIMED else ""
     invented = " The corpus is invented." if frame["synthetic"].any() else ""
-    return f"{_CAPTIONS[argument]}, {over}.{_NOTES.get(argument, '')}{invented}"
+    return f"{_CAPTIONS[argument]}, {over}.{_NOTES.get(argument, '')}{engines}{left_out}{invented}"
+
+
+def _engines(frame: pd.DataFrame) -> str:
+    """What to say of encoders that were timed by several engines; empty where one timed them all."""
+    engines = frame.loc[frame["speed_up.median"].notna(), "timing.engine"].str.partition(",")[0].unique()
+    if len(engines) < 2:
+        return ""
+    return (f" Encoders run in several engines ({'; '.join(sorted(engines))}): a speed-up is against the fp32 baseline "
+            "in the row's own engine, and times and energies of two engines differ by more than the technique.")
 
 
 def not_run(name: str) -> str:

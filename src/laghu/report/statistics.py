@@ -1,6 +1,6 @@
-"""What may be said of a difference: paired comparisons with the baseline over seeds, test rows and many tests."""
+"""What may be said of a difference: paired comparisons of rows over seeds, test rows and many tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,8 @@ from laghu.report.rows import in_order, row_of
 MARGIN = 0.005
 # Of the tests after correction; the intervals are at 1 - LEVEL.
 LEVEL = 0.05
+# Seeds below which an interval is over test rows alone, and no verdict on two techniques rests on it.
+FEWEST_SEEDS = 2
 
 
 def compare(
@@ -50,23 +52,38 @@ def compare(
              if record.seed in baselines and row_of(record.run) != "baseline"]
     if not pairs:
         raise LaghuError("no run has a baseline of its seed beside it; run the baseline of the study first")
-    mask = _mask(records, view)
-    # (pairs, rows): 1 where only the run is right, -1 where only the baseline is, 0 where they agree
-    gains = np.array([run.correct[mask].astype(np.int8) - base.correct[mask] for run, base in pairs])
-    p_values = np.array([_mcnemar(gain) for gain in gains])
-    adjusted = holm(p_values)
-    names = np.array([row_of(run.run) for run, _ in pairs])
-    lines = {}
-    for name in in_order(sorted(set(names))):
-        own = names == name
-        low, high = pigeonhole(gains[own], resamples, seed)
-        lines[name] = {
-            "seeds": own.sum(), "difference": gains[own].mean(), "low": low, "high": high,
-            "p_lowest": p_values[own].min(), "p_highest": p_values[own].max(),
-            "holm_lowest": adjusted[own].min(), "holm_highest": adjusted[own].max(),
-            "seeds_differ": (adjusted[own] < LEVEL).sum(), "verdict": _verdict(low, high, margin),
-        }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("row")
+    lines = _paired(pairs, _mask(records, view), resamples, seed)
+    return lines.assign(verdict=[_verdict(line.low, line.high, margin) for line in lines.itertuples()])
+
+
+def against(
+    records: Sequence[RunRecord], references: Mapping[str, str], view: str, resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Rows against reference rows of the same seed, on the same test rows of one view; no row need be the baseline.
+
+    Differences, intervals and p-values are those of `compare`; Holm's correction is over all rows and seeds given.
+    A row is "better" or "worse" if its interval lies on one side of 0 and a seed's corrected p is below 0.05, and
+    otherwise there is "no difference shown". One seed says nothing of other seeds: its verdict is "one seed". Runs
+    without a run of their reference at their seed are left out.
+
+    Args:
+        references: the reference of every row that is compared.
+        view: "published", "deduplicated" or "clean".
+        seed: of the bootstrap's generator.
+
+    Returns:
+        One line per row, in the order of every table, with the columns of `compare`.
+
+    Raises:
+        LaghuError: no such view, runs on different test rows, or a row that shares no seed with its reference.
+    """
+    runs = {(row_of(record.run), record.seed): record for record in records}
+    pairs = [(runs[row, of_seed], runs[references[row], of_seed]) for row, of_seed in sorted(runs)
+             if row in references and (references[row], of_seed) in runs]
+    if missing := sorted(set(references) - {row_of(run.run) for run, _ in pairs}):
+        raise LaghuError(f"{missing[0]} has no run at a seed of its reference {references[missing[0]]}; run both")
+    lines = _paired(pairs, _mask([record for pair in pairs for record in pair], view), resamples, seed)
+    return lines.assign(verdict=[_direction(line) for line in lines.itertuples()])
 
 
 def pigeonhole(gains: np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
@@ -110,6 +127,28 @@ def pareto(cost: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
     return ~(no_worse & better).any(axis=1)
 
 
+def _paired(
+    pairs: Sequence[tuple[RunRecord, RunRecord]], mask: np.ndarray, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Each pair's first record against its second on the masked test rows, by row of the first; without a verdict."""
+    # (pairs, rows): 1 where only the run is right, -1 where only the reference is, 0 where they agree
+    gains = np.array([run.correct[mask].astype(np.int8) - other.correct[mask] for run, other in pairs])
+    p_values = np.array([_mcnemar(gain) for gain in gains])
+    adjusted = holm(p_values)
+    names = np.array([row_of(run.run) for run, _ in pairs])
+    lines = {}
+    for name in in_order(sorted(set(names))):
+        own = names == name
+        low, high = pigeonhole(gains[own], resamples, seed)
+        lines[name] = {
+            "seeds": own.sum(), "difference": gains[own].mean(), "low": low, "high": high,
+            "p_lowest": p_values[own].min(), "p_highest": p_values[own].max(),
+            "holm_lowest": adjusted[own].min(), "holm_highest": adjusted[own].max(),
+            "seeds_differ": (adjusted[own] < LEVEL).sum(),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("row")
+
+
 def _mask(records: Sequence[RunRecord], view: str) -> np.ndarray:
     """The view's test rows, (rows,) bool; the same for all records."""
     first = records[0]
@@ -124,8 +163,8 @@ def _mask(records: Sequence[RunRecord], view: str) -> np.ndarray:
 
 def _mcnemar(gain: np.ndarray) -> float:
     """p of McNemar's exact test, two-sided; 1 where the two classifiers never differ."""
-    only_run, only_baseline = int((gain > 0).sum()), int((gain < 0).sum())
-    return float(binomtest(only_run, only_run + only_baseline).pvalue) if only_run + only_baseline else 1.0
+    only_run, only_other = int((gain > 0).sum()), int((gain < 0).sum())
+    return float(binomtest(only_run, only_run + only_other).pvalue) if only_run + only_other else 1.0
 
 
 @lru_cache(maxsize=4)
@@ -139,3 +178,12 @@ def _verdict(low: float, high: float, margin: float) -> str:
     if low > -margin:
         return "shown"
     return "worse" if high < -margin else "open"
+
+
+def _direction(line: tuple) -> str:
+    """The verdict of `against` on a line of `_paired`."""
+    if line.seeds < FEWEST_SEEDS:
+        return "one seed"
+    if line.seeds_differ and line.low > 0:
+        return "better"
+    return "worse" if line.seeds_differ and line.high < 0 else "no difference shown"

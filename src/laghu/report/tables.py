@@ -15,6 +15,8 @@ from laghu.spec import Study
 HEADINGS = {
     "parameters.total": "Parameters",
     "reduction": "Removed",
+    "weight_bytes": "Size of the weights",
+    "size": "Size over the baseline's in fp32",
     "accuracy.published.value": "Accuracy, published",
     "accuracy.deduplicated.value": "Accuracy, deduplicated",
     "accuracy.clean.value": "Accuracy, clean",
@@ -84,14 +86,15 @@ def study(name: str) -> pd.DataFrame:
 
 
 def derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame of `records.frame` by run, with five more columns.
+    """The frame of `records.frame` by run, with six more columns.
 
     `row` is the run's name without its seed; `reduction` the fraction of the parameters that went, against the
     baseline of the same seed; `flop_bound` the baseline's FLOPs over the run's: what speed-up it could have at most if
-    time went to the encoder's matrix products alone. The bound holds at equal precision, so it is only given for fp32.
-    `difference` is the accuracy on the clean view minus that of the baseline of the same seed, as a fraction.
-    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes, distils into or trains
-    on; other runs start from no baseline and keep their own.
+    time went to the encoder's matrix products alone. The bound holds at equal precision, so it is only given for fp32
+    in PyTorch. `size` is the bytes of the weights over the baseline's. `difference` is the accuracy on the clean view
+    minus that of the baseline of the same seed, as a fraction.
+    `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes, trims, quantises,
+    distils into or trains on; other runs start from no baseline and keep their own.
 
     None of these is a ratio of times: `speed_up` was measured in one process. But latency, throughput and energy of
     rows stand in one column, where a reader divides them. So an encoder and the baseline of its seed have to come from
@@ -107,15 +110,16 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
         frame[field] = pd.to_numeric(frame[field])
     baseline = frame[frame["row"] == "baseline"].set_index("seed")
     _refuse_mixed_machines(frame, baseline)
-    parameters, flops, accuracy, co2e_kg = (
+    parameters, flops, accuracy, co2e_kg, weight_bytes = (
         frame["seed"].map(baseline[field])
-        for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg")
+        for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg", "weight_bytes")
     )
-    unpruned = ["continued", "ensemble_distillation"]
-    starts_from_baseline = (frame["pruning_level"] > 0) | frame["technique"].isin(unpruned)
+    bounded = (frame["precision"] == "fp32") & (frame["technique"] != "quantization")
+    starts_from_baseline = frame["row"].map(lambda name: _starts_from_baseline(Row.parse(name)))
     return frame.assign(
         reduction=(1 - frame["parameters.total"] / parameters).where(frame["technique"] != "classical"),
-        flop_bound=(flops / frame["flops_per_token"]).where(frame["precision"] == "fp32"),
+        flop_bound=(flops / frame["flops_per_token"]).where(bounded),
+        size=frame["weight_bytes"] / weight_bytes,
         difference=(frame["accuracy.clean.value"] - accuracy).where(frame["row"] != "baseline"),
         co2e_kg_with_teacher=frame["co2e_kg"] + co2e_kg.where(starts_from_baseline, 0.0),
     )
@@ -173,9 +177,9 @@ def rendered_significance(table: pd.DataFrame) -> pd.DataFrame:
     text = rendered(table, ["accuracy.clean.value", "difference", "agreement"])
     scale = formats.unit("accuracy.clean.low", 1.0)
     limits = zip(table["accuracy.clean.low", "mean"], table["accuracy.clean.high", "mean"], strict=True)
-    intervals = [f"{scale.number(low)}–{scale.number(high)}" for low, high in limits]
-    p_values = [_range_of_p(low, high) for low, high in table["mcnemar.p_value"].itertuples(index=False)]
-    text.insert(1, f"95 % interval ({scale.symbol})", intervals)
+    ranges = [f"{scale.number(low)}–{scale.number(high)}" for low, high in limits]
+    p_values = [range_of_p(low, high) for low, high in table["mcnemar.p_value"].itertuples(index=False)]
+    text.insert(1, f"95 % interval ({scale.symbol})", ranges)
     text.insert(3, "McNemar's exact p", p_values)
     return text
 
@@ -192,8 +196,8 @@ def rendered_comparison(table: pd.DataFrame) -> pd.DataFrame:
     margin = scale.factor * statistics.MARGIN
     return pd.DataFrame({
         f"Difference ({scale.symbol})": lines["difference"].map(scale.number),
-        f"95 % interval ({scale.symbol})": _intervals(lines, scale),
-        "Holm-adjusted p": [_range_of_p(line.holm_lowest, line.holm_highest) for line in lines.itertuples()],
+        f"95 % interval ({scale.symbol})": intervals(lines, scale),
+        "Holm-adjusted p": [range_of_p(line.holm_lowest, line.holm_highest) for line in lines.itertuples()],
         "Seeds that differ": [f"{line.seeds_differ} of {line.seeds}" for line in lines.itertuples()],
         f"Not worse by {margin:g} {scale.symbol}": lines["verdict"].replace("worse", "worse by more"),
     }).rename(index=lambda name: Row.parse(name).label)
@@ -210,7 +214,7 @@ def rendered_comparison_views(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for view, name in _VIEWS.items():
         columns[name, f"difference ({scale.symbol})"] = table[view, "difference"].map(scale.number)
-        columns[name, f"95 % interval ({scale.symbol})"] = _intervals(table[view], scale)
+        columns[name, f"95 % interval ({scale.symbol})"] = intervals(table[view], scale)
     return pd.DataFrame(columns).rename(index=lambda name: Row.parse(name).label)
 
 
@@ -301,7 +305,16 @@ def terminal(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _range_of_p(low: float, high: float) -> str:
+def _starts_from_baseline(row: Row) -> bool:
+    if row.of:
+        return row.of.technique == "baseline" or _starts_from_baseline(row.of)
+    if row.technique == "mixed-precision":  # unpruned, it is fine-tuned in its precision
+        return row.level > 0
+    return row.technique not in {"classical", "baseline", "from-scratch", "two-step"}
+
+
+def range_of_p(low: float, high: float) -> str:
+    """Lowest and highest p-value, one where they read the same; "–" where there is none."""
     if pd.isna(low):
         return "–"
     ends = [formats.show("mcnemar.p_value", p) for p in (low, high)]
@@ -314,7 +327,7 @@ def _row_of_paper(line: object) -> str:
     return f"pruning-{line.pruning_pct:g}" + ("-after" if line.distilled == "yes" else "")
 
 
-def _intervals(lines: pd.DataFrame, scale: formats.Unit) -> list[str]:
+def intervals(lines: pd.DataFrame, scale: formats.Unit) -> list[str]:
     """Limits with "to" between them: a dash would pass for a sign."""
     return [f"{scale.number(low)} to {scale.number(high)}" for low, high in zip(lines["low"], lines["high"],
                                                                                strict=True)]

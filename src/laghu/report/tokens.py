@@ -1,4 +1,4 @@
-"""Tables of token classifiers, from their records (`laghu.token_classification`), and what their template shows.
+"""Tables of token classifiers, from their records (`laghu.token_assessment`), and what their template shows.
 
 A table is of one corpus: entities and words are scored differently, and no score of one stands beside one of the other.
 """

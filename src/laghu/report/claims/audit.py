@@ -7,17 +7,19 @@ in this repository, and `write` keeps the result in results/claims.csv (`python 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
 from laghu import paths, records
-from laghu.records import CostRecord
+from laghu.records import CostRecord, RunRecord, TokenRecord
 from laghu.report import cost as costing
 from laghu.report import statistics, tables
 from laghu.report.claims import paper1, paper2, paper3
 from laghu.report.claims.claim import Claim
 from laghu.report.claims.evidence import evidence
 from laghu.report.claims.papers import Papers
+from laghu.spec import Study
 
 # Whose records claims are held to, the paper's own shape first.
 STUDIES = ("gpu", "cpu")
@@ -28,6 +30,8 @@ def claims(
     studies: Mapping[str, pd.DataFrame],
     comparison: pd.DataFrame | None = None,
     cost: pd.DataFrame | None = None,
+    runs: Mapping[str, Sequence[RunRecord]] = MappingProxyType({}),
+    labelled_words: Mapping[str, Sequence[TokenRecord]] = MappingProxyType({}),
 ) -> list[Claim]:
     """All claims, by paper.
 
@@ -37,17 +41,30 @@ def claims(
             `high` (fractions), and `verdict` on non-inferiority ("shown", "worse" or "open").
         cost: timings of the paper's exact shape, each against the baseline in the same precision: `row`, `precision`,
             `sequence_length`, `batch_size`, `speed_up`, `low`, `high`, `bound`, `machine`.
+        runs, labelled_words: records of runs on texts and on labelled words by study, the preferred first.
     """
-    return [*paper1.claims(papers, studies, comparison, cost), *paper2.claims(papers), *paper3.claims(papers)]
+    return [*paper1.claims(papers, studies, comparison, cost), *paper2.claims(papers, runs, labelled_words),
+            *paper3.claims(papers, studies, runs)]
 
 
 def published() -> list[Claim]:
     """The claims as this repository's data and published studies have them, accuracies compared on the clean view."""
     studies = {study: tables.study(study) for study in STUDIES}
+    runs = {study: tables.listed(study) for study in STUDIES}
+    labelled_words = {study: _listed_tokens(study) for study in STUDIES}
     ours = evidence(studies, "baseline", "pruning-25")
-    comparison = statistics.compare(tables.listed(ours.study), "clean") if ours else None
+    comparison = statistics.compare(runs[ours.study], "clean") if ours else None
     costs = next(filter(None, map(records.load_costs, STUDIES)), None)
-    return claims(Papers.load(), studies, comparison, timings(costs) if costs else None)
+    return claims(Papers.load(), studies, comparison, timings(costs) if costs else None, runs, labelled_words)
+
+
+def _listed_tokens(study: str) -> list[TokenRecord]:
+    """Token records of the runs that the study's file lists; without a file all there are."""
+    loaded = records.load_tokens(study)
+    if not (paths.studies() / f"{study}.yaml").is_file():
+        return loaded
+    names = {run.run for run in Study.load(study).tokens}
+    return [record for record in loaded if record.run in names]
 
 
 def timings(costs: Sequence[CostRecord]) -> pd.DataFrame:

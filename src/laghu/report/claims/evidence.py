@@ -9,6 +9,9 @@ from laghu.report import tables
 
 NOT_RUN = "not run yet"
 NOTHING_TO_MEASURE = "nothing to measure: both sides are printed"
+OWN_ROW = "in a row of its own, on our encoder"
+NOTHING_PRINTED = "No number of it was seen."
+ONE_SEED = "Our runs have one seed so far; it takes several."
 
 
 @dataclass(frozen=True)

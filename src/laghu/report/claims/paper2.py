@@ -1,19 +1,37 @@
-"""Gurgurov et al. 2025 (arXiv 2505.16956): sizes, and the quality that its figures show."""
+"""Gurgurov et al. 2025 (arXiv 2505.16956): sizes, the quality that its figures show, and the same on our encoder."""
+
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from laghu.report.claims import arithmetic
+from laghu.records import RunRecord, TokenRecord
+from laghu.report import statistics, tables, tokens
+from laghu.report.claims import arithmetic, paired
 from laghu.report.claims.claim import Claim, Verdict
-from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE
+from laghu.report.claims.evidence import NOT_RUN, NOTHING_PRINTED, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW
+from laghu.report.claims.paired import Loss, Runs, runs
 from laghu.report.claims.papers import Papers
+from laghu.report.rows import Row, row_of
 
 _VOCABULARY_FIGURE = "figure on vocabulary size; src/utils/plot_vocab.py"
 # Vocabulary at which the paper's figure ends.
 _SMALLEST = 5000
+# Our rows: the paper's four steps at two sizes, and its vocabulary step alone.
+_MODERATE, _MAXIMUM = "two-step-moderate", "two-step-maximum"
+_TRIMMED = ("vocabulary-trimming-4000tokens", "vocabulary-trimming-2000tokens")
+# What each of our corpora stands for.
+_ENTITIES, _PARTS_OF_SPEECH = "mahaner", "ud-marathi"
+
+Records = Mapping[str, Sequence[RunRecord]]
+Tokens = Mapping[str, Sequence[TokenRecord]]
 
 
-def claims(papers: Papers) -> list[Claim]:
-    """All claims of the paper: size, vocabulary, quality."""
+def claims(papers: Papers, records: Records, labelled_words: Tokens) -> list[Claim]:
+    """All claims of the paper: size, vocabulary, quality; then those that our own runs are held to.
+
+    Args:
+        records, labelled_words: by study, the preferred first; runs on texts and on labelled words.
+    """
     widths = [int(width) for width in papers.said(2, "hidden").value.split()]
     return [
         _compression(papers),
@@ -24,6 +42,19 @@ def claims(papers: Papers) -> list[Claim]:
         _first_version(papers, min(widths)),
         _maximum(papers),
         _more_text(papers),
+        _width_costs_most(papers, widths, records),
+        _range_here(papers, "Moderate compression", _MODERATE, "drop", records),
+        _range_here(papers, "The highest compression", _MAXIMUM, "maximum_drop", records),
+        *(_trimmed_here(papers, row, records) for row in _TRIMMED),
+        _better(
+            "A student that starts from its teacher's layers does better than one that starts at random.",
+            "an older README", NOTHING_PRINTED, _MODERATE, "two-step-random", records),
+        _better(
+            "Teacher and labels together do better than labels alone.", "method", NOTHING_PRINTED, _MODERATE,
+            "two-step-alpha100", records),
+        _alpha(papers, records),
+        _truncation(records),
+        _tasks(records, labelled_words),
     ]
 
 
@@ -84,7 +115,7 @@ def _vocabulary_harmless(papers: Papers) -> Claim:
     return Claim(
         2, f"Trimming the vocabulary to {kept:,} tokens is harmless.", _VOCABULARY_FIGURE,
         _changes(drops) + f". Where the figure rises with a smaller vocabulary, it does so by up to {noise.max():.2f} "
-        "points: its noise.", NOT_RUN, Verdict.CONTRADICTED if harmed else Verdict.CONFIRMED,
+        "points: its noise.", OWN_ROW, Verdict.CONTRADICTED if harmed else Verdict.CONFIRMED,
         f"The drop exceeds the noise of the figure in {', '.join(harmed)}." if harmed
         else "No language drops by more than its own noise. Task and base model of the figure are not named.",
     )
@@ -96,7 +127,7 @@ def _vocabulary_too_small(papers: Papers) -> Claim:
     everywhere = len(clear) == len(drops)
     return Claim(
         2, f"A vocabulary of {_SMALLEST:,} tokens is too small.", _VOCABULARY_FIGURE,
-        _changes(drops) + ".", NOT_RUN, Verdict.CONFIRMED if everywhere else Verdict.NOT_TESTABLE,
+        _changes(drops) + ".", OWN_ROW, Verdict.CONFIRMED if everywhere else Verdict.NOT_TESTABLE,
         "Every language drops by more than the noise of the figure." if everywhere
         else f"The drop is beyond the noise of the figure in {len(clear)} of {len(drops)} languages; it takes several "
         "seeds.",
@@ -109,7 +140,7 @@ def _moderate(papers: Papers, width: int) -> Claim:
     inside = bool(drops.between(float(low.value), float(high.value)).all())
     return Claim(
         2, f"Moderate compression costs {low.value} to {high.value} % of the quality (hidden width {width}).",
-        f"{low.where}; src/utils/plot_r.py", _relative(drops, width), NOT_RUN,
+        f"{low.where}; src/utils/plot_r.py", _relative(drops, width), OWN_ROW,
         Verdict.CONFIRMED if inside else Verdict.NOT_TESTABLE,
         "Both base models lie within the range, for topics in the one language that the figure shows." if inside
         else "The range is of averages over four tasks and three languages; the figure shows topics in one. The "
@@ -124,7 +155,7 @@ def _first_version(papers: Papers, width: int) -> Claim:
     return Claim(
         2, f"Compression by up to {size.value} % costs at most {high.value} % of the quality.",
         f"{high.where}, first version; src/utils/plot_r.py",
-        _relative(drops, width), NOT_RUN, Verdict.CONFIRMED if outside.empty else Verdict.CONTRADICTED,
+        _relative(drops, width), OWN_ROW, Verdict.CONFIRMED if outside.empty else Verdict.CONTRADICTED,
         "The authors' own figure stays within it." if outside.empty
         else f"The authors' own figure shows {outside.min():.1f} to {outside.max():.1f} % at this width, before the "
         "vocabulary is trimmed. The second version gives a higher range for the highest compression.",
@@ -138,7 +169,7 @@ def _maximum(papers: Papers) -> Claim:
     return Claim(
         2, f"The highest compression costs {low.value} to {high.value} % on average.", low.where,
         f"Mean of {', '.join(f'{language} {drop:g} %' for language, drop in drops.items())}, as quoted by a third "
-        f"party: {drops.mean():.1f} %.", NOT_RUN, Verdict.CONFIRMED if inside else Verdict.INCONSISTENT,
+        f"party: {drops.mean():.1f} %.", OWN_ROW, Verdict.CONFIRMED if inside else Verdict.INCONSISTENT,
         f"The mean lies in the range; it hides that languages differ by {drops.max() - drops.min():.1f} points."
         if inside else "The mean of the quoted losses lies outside the range.",
     )
@@ -155,6 +186,215 @@ def _more_text(papers: Papers) -> Claim:
         f"The order holds, for {len(ordered)} languages that differ in more than their text." if holds
         else "The quoted losses are not in the order of the amount of text.",
     )
+
+
+# ------------------------------------------------------------------------------------------------ on our own runs
+
+
+def _range_here(papers: Papers, what: str, row: str, statement: str, records: Records) -> Claim:
+    """A stated range of losses, held to the loss of accuracy of our runs; macro-F1 must not say otherwise."""
+    low, high = (papers.said(2, f"{statement}_{end}_pct") for end in ("low", "high"))
+    ours, measured, inside = runs(records, row), NOT_RUN, None
+    if ours:
+        loss, f1 = ours.loss(row), ours.loss_of_f1(row)
+        measured = f"Accuracy {loss.text}; macro-F1 {f1:.1f} % lower ({ours.name})."
+        if ours.seeds(row, "baseline") >= paired.FEWEST_SEEDS:
+            inside = paired.within(loss, f1, float(low.value), float(high.value))
+    verdict = {True: Verdict.CONFIRMED, False: Verdict.CONTRADICTED, None: Verdict.NOT_TESTABLE}[inside]
+    reason = _why_open(ours, "The interval of our loss crosses an end of the range, or macro-F1 says otherwise.",
+                       row, "baseline") if inside is None else (
+        f"Our loss lies {'within' if inside else 'outside'} the range. {_scale(ours)} {_ONE_STUDENT}")
+    return Claim(
+        2, f"{what} costs {low.value} to {high.value} % of the quality (our small encoder).", low.where,
+        f"The range is of F1, an average over four tasks and three languages: {low.value} to {high.value} %.",
+        measured, verdict, reason,
+    )
+
+
+def _trimmed_here(papers: Papers, row: str, records: Records) -> Claim:
+    kept, printed = int(row.split("-")[-1].removesuffix("tokens")), int(papers.said(2, "vocabulary").value)
+    shares = ", ".join(f"{100 * printed / size:.0f} % of {model}'s" for model, size in
+                       papers.shapes["vocabulary"].items())
+    ours, measured = runs(records, row), NOT_RUN
+    verdict, reason = Verdict.NOT_TESTABLE, _why_open(ours, _WITHIN_MARGIN_OPEN, row, "baseline")
+    if ours:
+        gain, f1 = ours.gain(row, "baseline"), ours.loss_of_f1(row)
+        size = ours.records[0].settings["architecture"]["vocab_size"]
+        measured = f"{kept:,} of {size:,} tokens: {gain.text}; macro-F1 {f1:.1f} % lower ({ours.name})."
+        if gain.kept:
+            verdict, reason = Verdict.CONFIRMED, f"Our runs lose no more than the margin. {_scale(ours)}"
+        elif gain.high < -statistics.MARGIN and paired.beyond_chance([gain]) == [-1]:
+            verdict = Verdict.CONTRADICTED
+            reason = (f"Our runs lose more than the margin. {_scale(ours)} Its vocabulary is of one language, where "
+                      "most tokens of theirs are of others and go unused; and nothing is trained after the cut.")
+    return Claim(
+        2, f"A vocabulary trimmed to a fraction keeps the quality (our small encoder, {kept:,} tokens).",
+        _VOCABULARY_FIGURE, f"{printed:,} tokens are {shares}. " + _changes(_drops(papers, printed)) + ".",
+        measured, verdict, reason,
+    )
+
+
+def _better(claim: str, where: str, arithmetic_: str, row: str, than: str, records: Records) -> Claim:
+    """One of our rows is more accurate than another."""
+    ours = runs(records, row, than)
+    gains = [ours.gain(row, than)] if ours else []
+    verdict, reason = _decided(ours, gains, row, than)
+    return Claim(2, claim, where, arithmetic_, f"{gains[0].text} ({ours.name})." if ours else NOT_RUN, verdict, reason)
+
+
+def _alpha(papers: Papers, records: Records) -> Claim:
+    best, scripts = papers.said(2, "alpha_best"), papers.said(2, "alpha")
+    return _better(
+        f"Labels weighed by α = {best.value} do better than by {scripts.value}.", f"{best.where}; {scripts.where}",
+        f"The {best.where} says {best.value} and the {scripts.where} say {scripts.value}; no number of either was "
+        "seen.", "two-step-alpha20", _MODERATE, records,
+    )
+
+
+def _truncation(records: Records) -> Claim:
+    """The plain cut is as good a start as each other way to narrow: two comparisons, corrected together."""
+    others = {"two-step-svd": "a projection by SVD", "two-step-aligned": "a cut within each head"}
+    ours = runs(records, _MODERATE, *others)
+    gains = [ours.gain(_MODERATE, other) for other in others] if ours else []
+    worse = -1 in paired.beyond_chance(gains)
+    if ours and not worse and all(gain.kept for gain in gains):
+        verdict = Verdict.CONFIRMED
+        reason = f"Against either, it loses no more than the margin. {_scale(ours)} {_ONE_STUDENT}"
+    elif worse:
+        verdict = Verdict.CONTRADICTED
+        reason = f"Another start is better beyond chance. {_scale(ours)} {_ONE_STUDENT}"
+    else:
+        verdict, reason = Verdict.NOT_TESTABLE, _why_open(ours, _WITHIN_MARGIN_OPEN, _MODERATE, *others)
+    return Claim(
+        2, "Truncation is as good a start for a smaller hidden size as less crude ways.", "distillation scripts, where "
+        "truncation is the choice and SVD an option", NOTHING_PRINTED,
+        "Truncation against " + "; ".join(f"{name}: {gain.text}" for name, gain in
+                                          zip(others.values(), gains, strict=True)) + f" ({ours.name})." if ours
+        else NOT_RUN, verdict, reason,
+    )
+
+
+def _width_costs_most(papers: Papers, widths: list[int], records: Records) -> Claim:
+    """The last narrowing alone, which a figure isolates, against all that comes before it, and the vocabulary."""
+    first, last = max(widths), min(widths)
+    before, whole = _points_lost(papers, first), _points_lost(papers, last)
+    alone = whole - before
+    trimming = _drops(papers, int(papers.said(2, "vocabulary").value))
+    most = bool((alone > before).all() and alone.min() > trimming.max())
+    ours = runs(records, _MODERATE, _MAXIMUM)
+    return Claim(
+        2, "Of the four steps, the smaller hidden size costs most.", "text, as quoted by a third party; "
+        "src/utils/plot_r.py", f"Topic F1 lost from width {first} to {last}: "
+        + ", ".join(f"{model} {points:.1f} points" for model, points in alone.items()) + f"; by all steps up to width "
+        f"{first}: " + ", ".join(f"{model} {points:.1f}" for model, points in before.items())
+        + f"; by the vocabulary, in another figure: {trimming.max():.1f} at most.",
+        f"From moderate to maximum compression ({_changed(ours)}) {ours.gain(_MAXIMUM, _MODERATE).text}; from the "
+        f"baseline to moderate {ours.gain(_MODERATE, 'baseline').text} ({ours.name})." if ours else NOT_RUN,
+        Verdict.CONFIRMED if most else Verdict.NOT_TESTABLE,
+        "The last narrowing costs more than all other steps and the first narrowing together, by the figures, for "
+        "topics in one language." if most
+        else "The figures do not tell; it takes a row for each step alone.",
+    )
+
+
+def _changed(ours: Runs) -> str:
+    """What else than its name maximum compression changes, e.g. "hidden_size 128 to 64"."""
+    moderate, maximum = (next(record.settings["two_step"] for record in ours.records if row_of(record.run) == row)
+                         for row in (_MODERATE, _MAXIMUM))
+    return ", ".join(f"{field} {value} to {maximum[field]}" for field, value in moderate.items()
+                     if field != "name" and maximum[field] != value)
+
+
+def _tasks(records: Records, labelled_words: Tokens) -> Claim:
+    """Entities against parts of speech at the hardest pruning that both have; topics must not lie outside them."""
+    verdict, measured, reason = Verdict.NOT_TESTABLE, NOT_RUN, "It takes the same compression on all these tasks."
+    if common := _hardest_of_both(labelled_words):
+        study, row = common
+        own = {corpus: [record for record in labelled_words[study] if record.corpus == corpus]
+               for corpus in (_ENTITIES, _PARTS_OF_SPEECH)}
+        lines = {corpus: tokens.differences(loaded).loc[row] for corpus, loaded in own.items()}
+        entities, parts = (Loss.of(line["difference"], line["low"], line["high"], _token_base(own[corpus]))
+                           for corpus, line in lines.items())
+        topics = runs({study: records.get(study, ())}, row)
+        topic = topics.loss(row) if topics else None
+        measured = (f"F1 of entities {entities.text}; accuracy of parts of speech {parts.text}"
+                    + (f"; accuracy of topics {topic.text}" if topic else "")
+                    + f" ({Row.parse(row).label}, study {study}, {tables.seeds(tokens.frame(own[_ENTITIES]))}).")
+        outside = topic is not None and (topic.low > entities.high or topic.high < parts.low)
+        if min(line["seeds"] for line in lines.values()) < paired.FEWEST_SEEDS:
+            reason = ONE_SEED
+        elif entities.high < parts.low or outside:
+            verdict, reason = Verdict.CONTRADICTED, f"The intervals of our losses lie in another order. {_OTHER_CUT}"
+        elif entities.low > parts.high:
+            verdict, reason = Verdict.CONFIRMED, f"The intervals of our losses lie in this order. {_OTHER_CUT}"
+        else:
+            reason = f"The intervals of our losses overlap. {_OTHER_CUT}"
+    return Claim(
+        2, "Of the tasks, named entities suffer most from compression and parts of speech least.", "text, as quoted by "
+        "a third party", NOTHING_PRINTED, measured, verdict, reason,
+    )
+
+
+def _hardest_of_both(labelled_words: Tokens) -> tuple[str, str] | None:
+    """Study and row of the most pruned token classifiers, undistilled first, that are there for both tasks."""
+    for study, loaded in labelled_words.items():
+        rows = [{tokens.row(record) for record in loaded if record.corpus == corpus}
+                for corpus in (_ENTITIES, _PARTS_OF_SPEECH)]
+        common = set.intersection(*rows)
+        if "baseline" in common and len(common) > 1:
+            parsed = {row: Row.parse(row) for row in common}
+            return study, max(common, key=lambda row: (parsed[row].level, parsed[row].distillation is None))
+    return None
+
+
+_ONE_STUDENT = "One student serves all seeds, so that these vary the fine-tuning alone."
+_OTHER_CUT = ("Ours are pruned FFN neurons, not the paper's four steps, and small corpora of one language; parts of "
+              "speech are scored by accuracy.")
+_WITHIN_MARGIN_OPEN = "The interval of our difference includes the margin."
+
+
+def _decided(ours: Runs | None, gains: list[paired.Gain], *rows: str) -> tuple[Verdict, str]:
+    """What a single comparison of our rows says of "better"."""
+    match paired.beyond_chance(gains):
+        case [1]:
+            return Verdict.CONFIRMED, f"Our runs show a gain beyond chance. {_scale(ours)} {_ONE_STUDENT}"
+        case [-1]:
+            return Verdict.CONTRADICTED, f"Our runs show a loss beyond chance. {_scale(ours)} {_ONE_STUDENT}"
+    return Verdict.NOT_TESTABLE, _why_open(ours, "Our runs show no difference beyond chance.", *rows)
+
+
+def _why_open(ours: Runs | None, undecided: str, *rows: str) -> str:
+    if ours is None:
+        return "It takes runs of our own at several seeds."
+    return ONE_SEED if ours.seeds(*rows) < paired.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
+
+
+def _scale(ours: Runs) -> str:
+    return (f"Ours is {ours.scale}, fine-tuned whole; theirs are mBERT and XLM-R with adapters, on four tasks in three "
+            "languages.")
+
+
+def _token_base(own: Sequence[TokenRecord]) -> float:
+    """Mean score of the baselines of one corpus on the clean view, of which `tokens.differences` are."""
+    headline = tokens.HEADLINE[own[0].task]
+    values = [record.scores[headline].clean.value for record in own if tokens.row(record) == "baseline"]
+    return sum(values) / len(values)
+
+
+# ------------------------------------------------------------------------------------------------ parts of these
+
+
+def _points_lost(papers: Papers, width: int) -> pd.Series:
+    """Loss of topic F1 against the original width in points, by base model."""
+    table = _topic_f1(papers)
+    return table["original"] - table[f"hidden {width}"]
+
+
+def _topic_f1(papers: Papers) -> pd.DataFrame:
+    """Topic F1 in points at the adapter size of the paper's tables, by base model and variant."""
+    reduction = int(papers.said(2, "adapter_reduction").value)
+    rows = papers.adapters[papers.adapters["reduction_factor"] == reduction]
+    return rows.pivot(index="base_model", columns="variant", values="topic_classification_f1")
 
 
 def _f1(papers: Papers) -> pd.DataFrame:
@@ -181,9 +421,7 @@ def _changes(drops: pd.Series) -> str:
 
 def _adapter_drops(papers: Papers, width: int) -> pd.Series:
     """Loss of topic F1 against the original width in percent of it, by base model."""
-    reduction = int(papers.said(2, "adapter_reduction").value)
-    rows = papers.adapters[papers.adapters["reduction_factor"] == reduction]
-    table = rows.pivot(index="base_model", columns="variant", values="topic_classification_f1")
+    table = _topic_f1(papers)
     return 100 * (1 - table[f"hidden {width}"] / table["original"])
 
 

@@ -1,10 +1,18 @@
-"""Wallace et al. 2025 (arXiv 2502.00046): the extra tables of its first set of models, and its equation."""
+"""Wallace et al. 2025 (arXiv 2502.00046): the extra tables of its first set of models, its equation, and our runs.
+
+Where the paper has perplexity, a classifier has errors: that is our extension, as in `laghu.report.tradeoff`.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from laghu.report.claims import arithmetic
+from laghu.records import RunRecord
+from laghu.report import statistics, tradeoff
+from laghu.report.claims import arithmetic, paired
 from laghu.report.claims.claim import Claim, Verdict
-from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE
+from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW
+from laghu.report.claims.paired import Ratio, Runs, runs
 from laghu.report.claims.papers import Papers
 
 # What is printed, and the column of its change.
@@ -17,20 +25,41 @@ _TABLES = "extra tables 1 to 8"
 _FINER = 100
 # Steps of half precision within which a change of perplexity may be rounding: one for each of two numbers.
 _STEPS = 2
+# Our rows: integers of 8 or 4 bits, and the same engine without them.
+_QUANTISED = {8: ("quantization-int8-weights", "quantization-int8-dynamic"), 4: ("quantization-int4-weights",)}
+_CONTROL = "quantization-fp32"
+_HALF_PRECISION = "mixed-precision-bf16"
+_TIMES, _ENERGY = "speed_up.median", "inference_energy.kwh_per_1000_documents"
+
+Records = Mapping[str, Sequence[RunRecord]]
 
 
-def claims(papers: Papers) -> list[Claim]:
-    """All claims of the paper: its arithmetic, quantisation, heads, and the equation."""
+def claims(papers: Papers, studies: Mapping[str, pd.DataFrame], records: Records) -> list[Claim]:
+    """All claims of the paper: its arithmetic, quantisation, heads, the equation; then those our own runs are held to.
+
+    Args:
+        studies: frames of `tables.study`, the preferred first.
+        records: of the same studies.
+    """
     table = numbers(papers)
     return [
         _changes_recompute(papers, table),
         _means(papers, table),
-        _saving(table, bits=4),
-        _saving(table, bits=8),
-        _same_precision(table),
+        _saving(table, 4, records),
+        _saving(table, 8, records),
+        _same_precision(table, records),
         _perplexity_at_8_bits(table),
         _heads(table),
-        _equation(papers, table),
+        _equation(papers, table, studies),
+        _slower_at_8_bits(table, records),
+        _keeps_at_8_bits(table, records),
+        _more_at_4_bits(table, records),
+        _price(
+            table, "Distil", "Distillation into half of the layers", "two-step-moderate", "Ours lost layers, but width "
+            "and vocabulary as well, and is fine-tuned after.", records),
+        _price(
+            table, "Pruned", "Pruning a finished model", "one-shot-magnitude-75-untrained", "Ours loses 75 % of its "
+            "FFN neurons by magnitude and is not trained after; how much of theirs went was not seen.", records),
     ]
 
 
@@ -108,21 +137,31 @@ def _means(papers: Papers, table: pd.DataFrame) -> Claim:
     )
 
 
-def _saving(table: pd.DataFrame, bits: int) -> Claim:
+def _saving(table: pd.DataFrame, bits: int, records: Records) -> Claim:
     rows = _quantised_bases(table, bits)
     means = rows.groupby("model_family", sort=False)[["runtime_s.change", "energy_kwh.change"]].mean()
     power = rows.groupby("model_family", sort=False)["power"].mean()
     base = rows.groupby("model_family", sort=False)[["energy_kwh.base", "runtime_s.base"]].apply(
         lambda group: arithmetic.mean_power(group["energy_kwh.base"], group["runtime_s.base"]).mean())
     longer = means["runtime_s.change"] > 0
+    ours = runs(records, _CONTROL, *_QUANTISED[bits])
+    energies = _against_control(ours, bits, _ENERGY)
+    signs = set(paired.off_one(list(energies.values())))
+    metered = ours is not None and _metered(ours)
     if not (means["energy_kwh.change"] < 0).all():
         verdict, reason = Verdict.INCONSISTENT, "The tables do not show a saving for every model."
+    elif confounded(table) and metered and signs in ({1}, {-1}):
+        verdict = Verdict.CONFIRMED if signs == {-1} else Verdict.CONTRADICTED
+        reason = ("By the tables' digits the unquantised models ran in another precision. In one precision and engine, "
+                  f"ours take {'less' if signs == {-1} else 'more'} energy for each text. {_scale(ours)}")
     elif confounded(table):
         verdict = Verdict.NOT_TESTABLE
         reason = ("The tables say so, but by their digits the unquantised models ran in another precision, so that the "
                   "saving of quantisation alone is not known. It takes an fp16 baseline on the same GPU")
         reason += (", and the power of GPU and machine apart: a processor that waits saves power only where nothing "
                    "else is counted." if longer.all() else ".")
+        if ours and not metered:
+            reason += " The energy of ours is estimated from time and says no more than it."
     else:
         verdict, reason = Verdict.CONFIRMED, "All models were run in the same precision, and the tables say so."
     return Claim(
@@ -132,7 +171,10 @@ def _saving(table: pd.DataFrame, bits: int) -> Claim:
         "Time " + ", ".join(f"{family} {change:+.0f} %" for family, change in means["runtime_s.change"].items())
         + ". Power, as energy over time: " + ", ".join(f"{family} {base[family]:.0f} W to {power[family]:.0f} W"
                                                        for family in means.index) + ".",
-        NOT_RUN, verdict, reason,
+        "Against the same engine in fp32, " + "; ".join(
+            f"{_short(row)}: energy {energy.text}, time {time.text}" for (row, energy), time in
+            zip(energies.items(), _against_control(ours, bits, _TIMES).values(), strict=True)) + f" ({ours.name})."
+        if ours else NOT_RUN, verdict, reason,
     )
 
 
@@ -146,17 +188,21 @@ def confounded(table: pd.DataFrame) -> bool:
     return bool(on_grid[quantised].all() and not on_grid[~quantised].any())
 
 
-def _same_precision(table: pd.DataFrame) -> Claim:
+def _same_precision(table: pd.DataFrame, records: Records) -> Claim:
     known = table.dropna(subset=["on_grid"])
     on_grid, quantised = known["on_grid"].astype(bool), known["bits"].notna()
     by_chance = (2 * known["perplexity.half"] / known["step"]).max()
     apart = confounded(table)
+    ours = runs(records, _HALF_PRECISION)
     return Claim(
         3, "Quantised and unquantised models are compared under the same conditions.", _TABLES,
         f"{on_grid[quantised].sum()} of {quantised.sum()} quantised perplexities are numbers of half precision (fp16), "
         f"and {on_grid[~quantised].sum()} of {(~quantised).sum()} others; by chance it would be {100 * by_chance:.2g} "
         "% at most.",
-        NOT_RUN, Verdict.CONTRADICTED if apart else Verdict.NOT_TESTABLE,
+        f"Half precision (bf16) alone: time {_times(ours, _HALF_PRECISION, 'baseline').text}, energy "
+        f"{ours.ratio(_HALF_PRECISION, 'baseline', _ENERGY).text} ({ours.name})"
+        + ("." if _metered(ours) else "; energy is estimated from time.") if ours else NOT_RUN,
+        Verdict.CONTRADICTED if apart else Verdict.NOT_TESTABLE,
         "By their digits, quantised models were evaluated in fp16 and the others in a finer precision, so part of what "
         "is called quantisation may be fp16 against fp32." if apart
         else "The digits do not tell the precision; it takes the authors' settings.",
@@ -170,7 +216,7 @@ def _perplexity_at_8_bits(table: pd.DataFrame) -> Claim:
     within = bool((steps <= _STEPS).all())
     return Claim(
         3, f"8-bit quantisation changes the perplexity of GPT2-L by {change:.2f} %.", _TABLES,
-        f"The changes are {steps.min():.1f} to {steps.max():.1f} steps of half precision at that size.", NOT_RUN,
+        f"The changes are {steps.min():.1f} to {steps.max():.1f} steps of half precision at that size.", OWN_ROW,
         Verdict.NOT_TESTABLE if within else Verdict.CONFIRMED,
         "They are of the size of the rounding of the numbers themselves: no difference is shown, for better or worse."
         if within else "They are larger than the rounding of the numbers.",
@@ -179,7 +225,7 @@ def _perplexity_at_8_bits(table: pd.DataFrame) -> Claim:
 
 def _heads(table: pd.DataFrame) -> Claim:
     rows = table[table["variant"] == "AH90"]
-    means = rows.groupby("model_family", sort=False)[[f"{quantity}.change" for quantity in _QUANTITIES]].mean()
+    means = _family_means(rows)
     saves = bool((means["energy_kwh.change"] < 0).all())
     gap = (means["energy_kwh.change"] - means["runtime_s.change"]).abs().max()
     return Claim(
@@ -193,7 +239,7 @@ def _heads(table: pd.DataFrame) -> Claim:
     )
 
 
-def _equation(papers: Papers, table: pd.DataFrame) -> Claim:
+def _equation(papers: Papers, table: pd.DataFrame, studies: Mapping[str, pd.DataFrame]) -> Claim:
     said = papers.said(3, "exponent")
     variants = table[table["variant"] != "Base"].groupby(["model_family", "variant"], sort=False)
     changes = variants[[f"{quantity}.change" for quantity in _QUANTITIES]].mean().dropna()
@@ -203,7 +249,7 @@ def _equation(papers: Papers, table: pd.DataFrame) -> Claim:
         3, f"Score = P^{said.value} (α T + β E) ranks the variants.", said.where,
         f"P, T and E read as percent changes: the baseline scores 0, and {undefined} of {len(changes)} variants have "
         "no score, a root of a negative number. Read as ratios to the baseline with α = β = ½: the baseline scores 1, "
-        f"and {better} variants score below.", NOT_RUN, Verdict.NOT_TESTABLE,
+        f"and {better} variants score below.", _scores_here(studies), Verdict.NOT_TESTABLE,
         "Only ratios give every variant a score. It takes the paper's definition of the symbols and its weights, "
         "which were not seen.",
     )
@@ -213,6 +259,165 @@ def scores(changes: pd.DataFrame, exponent: float) -> pd.Series:
     """The equation with ratios to the baseline and equal weights of time and energy; lower is better."""
     perplexity, time, energy = (1 + changes[f"{quantity}.change"] / 100 for quantity in _QUANTITIES)
     return perplexity**exponent * (time + energy) / 2
+
+
+def _scores_here(studies: Mapping[str, pd.DataFrame]) -> str:
+    """How many rows of the first study that has any score below its baseline, with errors for perplexity."""
+    for study, frame in studies.items():
+        if not frame.empty and "baseline" in set(frame["row"]):
+            ranked = tradeoff.ranking(tradeoff.of_study(frame).ratios).drop("baseline")
+            return (f"With errors in the place of perplexity, our extension, {(ranked['score'] < 1).sum()} of "
+                    f"{len(ranked)} rows score below the baseline (study {study}).")
+    return NOT_RUN
+
+
+# ------------------------------------------------------------------------------------------------ on our own runs
+
+
+def _slower_at_8_bits(table: pd.DataFrame, records: Records) -> Claim:
+    """Each of our 8-bit rows against the control of the same engine, corrected together."""
+    ours = runs(records, _CONTROL, *_QUANTISED[8])
+    times = _against_control(ours, 8, _TIMES)
+    signs = paired.off_one(list(times.values()))
+    if ours and -1 in signs:
+        verdict = Verdict.CONTRADICTED
+        reason = f"With other kernels on another machine it is faster: slowness is no matter of 8 bits. {_scale(ours)}"
+    elif ours and set(signs) == {1}:
+        verdict = Verdict.CONFIRMED
+        reason = f"So are all of ours, with other kernels on another machine. {_scale(ours)}"
+    else:
+        verdict, reason = Verdict.NOT_TESTABLE, _why_open(ours, "Our times do not differ beyond chance.", *times)
+    return Claim(
+        3, "8-bit quantisation makes a model slower (our classifier).", _TABLES,
+        "Time of theirs in 8 bits: " + _percent(_mean_changes(table, 8, "runtime_s")) + ".",
+        "Against the same engine in fp32, " + "; ".join(f"{_short(row)}: time {time.text}" for row, time in
+                                                        times.items()) + f" ({ours.name})." if ours else NOT_RUN,
+        verdict, reason,
+    )
+
+
+def _keeps_at_8_bits(table: pd.DataFrame, records: Records) -> Claim:
+    ours = runs(records, _CONTROL, *_QUANTISED[8])
+    gains = {row: ours.gain(row, _CONTROL) for row in _QUANTISED[8]} if ours else {}
+    signs = dict(zip(gains, paired.beyond_chance(list(gains.values())), strict=True))
+    if ours and all(gain.kept for gain in gains.values()):
+        verdict, reason = Verdict.CONFIRMED, f"Ours lose no more than the margin. {_scale(ours)} {_EXTENSION}"
+    elif any(gain.high < -statistics.MARGIN and signs[row] < 0 for row, gain in gains.items()):
+        verdict = Verdict.CONTRADICTED
+        reason = f"One of ours at least loses more than the margin. {_scale(ours)} {_EXTENSION}"
+    else:
+        verdict = Verdict.NOT_TESTABLE
+        reason = _why_open(ours, "An interval of our differences includes the margin.", _CONTROL, *gains)
+    return Claim(
+        3, "8-bit quantisation keeps the quality (our classifier).", _TABLES,
+        "Perplexity of theirs in 8 bits: " + _percent(_mean_changes(table, 8, "perplexity")) + ".",
+        "Against the same engine in fp32, " + "; ".join(
+            f"{_short(row)}: {gain.text}, errors {_errors(ours, row, _CONTROL):.2f}×" for row, gain in
+            gains.items()) + f" ({ours.name})." if ours else NOT_RUN, verdict, reason,
+    )
+
+
+def _more_at_4_bits(table: pd.DataFrame, records: Records) -> Claim:
+    """Weights of 4 bits against weights of 8."""
+    four, eight = _QUANTISED[4][0], _QUANTISED[8][0]
+    ours = runs(records, _CONTROL, four, eight)
+    gains = [ours.gain(four, eight)] if ours else []
+    match paired.beyond_chance(gains):
+        case [-1]:
+            verdict, reason = Verdict.CONFIRMED, f"So it does in ours, beyond chance. {_scale(ours)} {_EXTENSION}"
+        case [1]:
+            verdict = Verdict.CONTRADICTED
+            reason = f"In ours it gains, beyond chance. {_scale(ours)} {_EXTENSION}"
+        case _:
+            verdict = Verdict.NOT_TESTABLE
+            reason = _why_open(ours, "Ours do not differ beyond chance.", four, eight)
+    return Claim(
+        3, "4-bit quantisation costs more quality than 8-bit (our classifier).", _TABLES,
+        "Perplexity of theirs in 4 bits: " + _percent(_mean_changes(table, 4, "perplexity")) + "; in 8 bits: "
+        + _percent(_mean_changes(table, 8, "perplexity")) + ".",
+        f"4-bit against 8-bit weights: {gains[0].text}; errors {_errors(ours, four, _CONTROL):.2f}× and "
+        f"{_errors(ours, eight, _CONTROL):.2f}× those of fp32 ({ours.name})." if ours else NOT_RUN,
+        verdict, reason,
+    )
+
+
+def _price(table: pd.DataFrame, variant: str, what: str, row: str, differs: str, records: Records) -> Claim:
+    """A way to a smaller model costs quality: refuted if our row loses no more than the margin."""
+    means = _family_means(table[table["variant"] == variant])
+    ours = runs(records, row)
+    gains = [ours.gain(row, "baseline")] if ours else []
+    if paired.beyond_chance(gains) == [-1]:
+        verdict, reason = Verdict.CONFIRMED, f"So it does ours, beyond chance. {differs} {_scale(ours)} {_EXTENSION}"
+    elif ours and gains[0].kept:
+        verdict = Verdict.CONTRADICTED
+        reason = f"Ours loses no more than the margin. {differs} {_scale(ours)} {_EXTENSION}"
+    else:
+        verdict, reason = Verdict.NOT_TESTABLE, _why_open(ours, "Ours loses nothing beyond chance.", row, "baseline")
+    return Claim(
+        3, f"{what} costs quality (our classifier).", _TABLES,
+        "; ".join(f"{family}: perplexity {line['perplexity.change']:+.1f} %, time {line['runtime_s.change']:+.1f} %, "
+                  f"energy {line['energy_kwh.change']:+.1f} %" for family, line in means.iterrows()) + ".",
+        f"{gains[0].text}; errors {_errors(ours, row, 'baseline'):.2f}×, time "
+        f"{_times(ours, row, 'baseline').text} ({ours.name})." if ours else NOT_RUN, verdict, reason,
+    )
+
+
+_EXTENSION = "Errors in the place of perplexity are our extension."
+
+
+def _scale(ours: Runs) -> str:
+    return f"Ours is {ours.scale}; theirs are generative models on a GPU."
+
+
+def _why_open(ours: Runs | None, undecided: str, *rows: str) -> str:
+    if ours is None:
+        return "It takes runs of our own at several seeds."
+    return ONE_SEED if ours.seeds(*rows) < paired.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
+
+
+def _against_control(ours: Runs | None, bits: int, field: str) -> dict[str, Ratio]:
+    """Time or energy for each text over that of the same engine in fp32, by row."""
+    if ours is None:
+        return {}
+    return {row: _times(ours, row, _CONTROL) if field == _TIMES else ours.ratio(row, _CONTROL, field)
+            for row in _QUANTISED[bits]}
+
+
+def _times(ours: Runs, row: str, against: str) -> Ratio:
+    """Ratio of times. Each speed-up was timed in turns with the baseline, which cancels out."""
+    return ours.ratio(against, row, _TIMES)
+
+
+def _metered(ours: Runs) -> bool:
+    """Was no part of the energy estimated?"""
+    sources = ours.evidence.frame.filter(like="inference_energy.source.")
+    return not (sources == "estimated").to_numpy().any()
+
+
+def _errors(ours: Runs, row: str, against: str) -> float:
+    """Ratio of errors on the clean view, of means over seeds."""
+    one, other = (1 - ours.evidence.mean(name, "accuracy.clean.value") for name in (row, against))
+    return one / other
+
+
+def _short(row: str) -> str:
+    return row.removeprefix("quantization-")
+
+
+def _percent(changes: pd.Series) -> str:
+    return ", ".join(f"{family} {change:+.2f} %" for family, change in changes.items())
+
+
+# ------------------------------------------------------------------------------------------------ parts of these
+
+
+def _mean_changes(table: pd.DataFrame, bits: int, quantity: str) -> pd.Series:
+    """Mean change in percent over the data sets of rows that are quantised and nothing else, by family."""
+    return _family_means(_quantised_bases(table, bits))[f"{quantity}.change"]
+
+
+def _family_means(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby("model_family", sort=False)[[f"{quantity}.change" for quantity in _QUANTITIES]].mean()
 
 
 def _of(table: pd.DataFrame, family: str, variant: str) -> pd.DataFrame:
