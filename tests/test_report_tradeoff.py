@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_records import fake_study
+from fake_records import fake_record, fake_study
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from laghu import records
 from laghu.errors import LaghuError
+from laghu.records import RunRecord
 from laghu.report import statistics, tradeoff
 from laghu.report.claims import paper3
 from laghu.report.claims.papers import Papers
 from laghu.report.tradeoff import Comparison, crossing, front, ranking, score, winners
+from laghu.spec import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "book" / "_static" / "tradeoff.js"
@@ -219,6 +221,20 @@ def test_ratios_of_a_study_are_paired_by_seed():
     one_by_one = [comparison.samples.loc[("pruning-25", seed), "p"] for seed in (1, 2, 3)]
     assert comparison.ratios.loc["pruning-25", "p"] == pytest.approx(sum(one_by_one) / 3)
     assert comparison.ratios.loc["baseline"].tolist() == [1, 1, 1]
+
+
+def test_energy_of_a_quantised_row_is_divided_by_that_of_the_baseline_in_its_own_engine():
+    def quantised(scheme: str, kwh: float) -> RunRecord:
+        own = fake_record(RunSpec(study="cpu", technique="quantization", seed=1, quantization={"scheme": scheme}))
+        energy = own.inference_energy.model_copy(update={"kwh_per_1000_documents": kwh})
+        timing = own.timing.model_copy(update={"engine": "ONNX Runtime"})
+        return own.model_copy(update={"inference_energy": energy, "timing": timing})
+
+    control, integers = quantised("fp32", 8e-6), quantised("int8-weights", 2e-6)
+    samples = tradeoff.of_study(frame_of([control, integers])).samples
+    assert samples.loc[("quantization-int8-weights", 1), "e"] == pytest.approx(0.25)
+    assert samples.loc[("quantization-fp32", 1), "e"] == 1
+    assert "8-bit weights" in tradeoff.of_study(frame_of([integers])).unscored
 
 
 def test_the_classical_row_has_no_score():

@@ -32,6 +32,9 @@ EQUAL = 0.5
 _ENERGY = "inference_energy.kwh_per_1000_documents"
 # What a text of one run has to share with a text of another before their energies divide.
 _WORK = ["timing.sequence_length", "timing.throughput_batch_size"]
+# The baseline in each engine, and what tells which is whose.
+_CONTROLS = ["baseline", "quantization-fp32"]
+_SAME_ENGINE = ["seed", "timing.engine"]
 _PRINTED = {"p": "perplexity", "t": "runtime_s", "e": "energy_kwh"}
 _COLOR = "#0072b2"
 
@@ -190,7 +193,8 @@ def of_study(frame: pd.DataFrame) -> Comparison:
     """Ratios of a study's rows to the baseline of the same seed, from the frame of its records.
 
     P is the ratio of errors on the clean view, our extension. T is 1 over the speed-up, which was timed in turns with
-    the baseline at the study's batch size. E is the ratio of energies per 1,000 texts.
+    the baseline at the study's batch size. E is the ratio of energies per 1,000 texts, to the baseline's in the same
+    engine: a quantised row's is to the row `quantization-fp32`.
 
     Raises:
         LaghuError: runs of one seed on different machines, or at different lengths or batch sizes; a baseline without
@@ -202,7 +206,9 @@ def of_study(frame: pd.DataFrame) -> Comparison:
         raise LaghuError("a baseline makes no error, so there is no ratio of errors to it")
     encoders = frame[frame["speed_up.median"].notna() & frame["seed"].isin(baselines.index)]
     _refuse_other_work(encoders, baselines)
-    errors, energy = 1 - encoders["seed"].map(baselines[ACCURACY]), encoders["seed"].map(baselines[_ENERGY])
+    errors = 1 - encoders["seed"].map(baselines[ACCURACY])
+    controls = encoders[encoders["row"].isin(_CONTROLS)].set_index(_SAME_ENGINE)[_ENERGY]
+    energy = pd.Series(controls.reindex(pd.MultiIndex.from_frame(encoders[_SAME_ENGINE])).to_numpy(), encoders.index)
     ratios = pd.DataFrame({
         "row": encoders["row"], "sample": encoders["seed"],
         "p": (1 - encoders[ACCURACY]) / errors, "t": 1 / encoders["speed_up.median"], "e": encoders[_ENERGY] / energy,

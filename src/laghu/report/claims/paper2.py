@@ -18,7 +18,7 @@ _VOCABULARY_FIGURE = "figure on vocabulary size; src/utils/plot_vocab.py"
 _SMALLEST = 5000
 # Our rows: the paper's four steps at two sizes, and its vocabulary step alone.
 _MODERATE, _MAXIMUM = "two-step-moderate", "two-step-maximum"
-_TRIMMED = ("vocabulary-trimming-4000tokens", "vocabulary-trimming-2000tokens")
+_TRIMMED = ("vocabulary-trimming-6000tokens", "vocabulary-trimming-4000tokens")
 # What each of our corpora stands for.
 _ENTITIES, _PARTS_OF_SPEECH = "mahaner", "ud-marathi"
 
