@@ -23,18 +23,20 @@ if workflow.is_main_process:  # a job on a cluster reads this file again
         (STAMPS / run).touch()
 
 
-def stamps(run, teacher):
-    """Stamps that a run waits for: the backbone, and the baseline of its seed."""
+def stamps(run, *earlier):
+    """Stamps that a run waits for: the backbone, and the runs of this study whose models it takes further."""
     if run.run in CURRENT:
         return []
     names = [] if run.model else ["backbone"]
-    names += [teacher] if run.run != teacher and teacher in {*RUNS, *TOKENS} else []
+    names += [name for name in earlier if name != run.run and name in {*RUNS, *TOKENS}]
     return [ancient(str(STAMPS / name)) for name in names]
 
 
 def before(wildcards):
     spec = RUNS[wildcards.run]
-    return [] if spec.technique == "classical" else stamps(spec, f"baseline-seed{spec.seed}")
+    if spec.technique == "classical":
+        return []
+    return stamps(spec, f"baseline-seed{spec.seed}", spec.unquantized.run)
 
 
 def before_tokens(wildcards):
