@@ -277,7 +277,9 @@ def test_a_study_that_is_not_there(study):
         Study.load("your")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english"])
+@pytest.mark.parametrize(
+    "name", ["quick", "cpu", "cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english"]
+)
 def test_studies_of_this_repository(name):
     loaded = Study.load(name)
     assert len({spec.run for spec in loaded.runs}) == len(loaded.runs)
@@ -288,7 +290,9 @@ def test_studies_of_this_repository(name):
     assert all(other == settings[0] for other in settings)
 
 
-@pytest.mark.parametrize("name", ["cpu-sib200", "cpu-mahasent"])
+@pytest.mark.parametrize("name", ["cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent"])
 def test_other_marathi_tasks_take_the_encoder_of_the_cpu_study(name):
     encoder = {"architecture", "pretraining"}
-    assert Study.load(name).runs[0].model_dump(include=encoder) == Study.load("cpu").runs[0].model_dump(include=encoder)
+    loaded = Study.load(name)
+    first, of_cpu = (*loaded.runs, *loaded.tokens)[0], Study.load("cpu").runs[0]
+    assert first.model_dump(include=encoder) == of_cpu.model_dump(include=encoder)

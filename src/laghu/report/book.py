@@ -18,7 +18,7 @@ from laghu.spec import TokenCorpusName
 # Studies whose results are committed; `_toc.yml` names their pages.
 PUBLISHED = frozenset(
     {
-        "cpu", "cpu-ablations", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english",
+        "cpu", "cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english",
         "gpu", "gpu-bengali", "gpu-small",
     }
 )
