@@ -88,7 +88,8 @@ def fake_record(spec: RunSpec) -> RunRecord:
         "versions": {"torch": "0.0.0", "transformers": "0.0.0"},
         "commit": "0123456789abcdef0123456789abcdef01234567", "data_sha256": ("cd" if classical else "ab") * 32,
         "run_key": f"{rng.getrandbits(256):064x}",
-        "settings": spec.model_dump(mode="json"), "started": started, "finished": started + timedelta(seconds=seconds + 20),
+        "settings": spec.model_dump(mode="json"), "started": started,
+        "finished": started + timedelta(seconds=seconds + 20),
         "predictions": [rng.randrange(12) for _ in range(2761)],
         "right": "".join(map(str, right.astype(int))), "row_views": ROW_VIEWS,
     })

@@ -4,6 +4,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,7 +40,9 @@ def build(out: Path | None = None) -> Path:
         return index
     toc, absent = assemble(yaml.safe_load((paths.root() / "_toc.yml").read_text(encoding="utf-8")))
     if absent:
-        print(f"left out, not run in this checkout: {', '.join(absent)}")
+        folders = Counter(Path(page).parent.as_posix() for page in absent)
+        counted = ", ".join(f"{count} of {folder}" for folder, count in folders.items())
+        print(f"notebooks left out, not run in this checkout: {counted}")
     for page in pages(toc):
         if page.endswith(".ipynb"):
             refuse_errors(paths.root() / page)
