@@ -15,9 +15,6 @@ from laghu.report.claims import arithmetic
 from laghu.report.claims.evidence import Evidence
 from laghu.report.rows import row_of
 
-# Seeds below which an interval is over test texts alone, and no verdict rests on it.
-FEWEST_SEEDS = 2
-
 
 @dataclass(frozen=True)
 class Gain:
@@ -40,7 +37,7 @@ class Gain:
     @property
     def kept(self) -> bool:
         """Is non-inferiority shown, within the margin of `statistics`, over several seeds?"""
-        return len(self.p_values) >= FEWEST_SEEDS and self.low > -statistics.MARGIN
+        return len(self.p_values) >= statistics.FEWEST_SEEDS and self.low > -statistics.MARGIN
 
 
 class Ratio(NamedTuple):
@@ -129,7 +126,7 @@ class Runs:
     def ratio(self, row: str, against: str, field: str) -> Ratio:
         """A field of one row over that of another, by seed."""
         logarithms = np.log((self.evidence.by_seed(row, field) / self.evidence.by_seed(against, field)).dropna())
-        if len(logarithms) < FEWEST_SEEDS:
+        if len(logarithms) < statistics.FEWEST_SEEDS:
             return Ratio(float(np.exp(logarithms.mean())), 0.0, np.inf, 1.0)
         test = ttest_1samp(logarithms, 0)
         low, high = test.confidence_interval(1 - statistics.LEVEL)
@@ -160,7 +157,7 @@ def beyond_chance(gains: Sequence[Gain]) -> list[int]:
     for gain in gains:
         differs = min([next(adjusted) for _ in gain.p_values]) < statistics.LEVEL
         aside = (gain.low > 0) - (gain.high < 0)
-        signs.append(aside if differs and len(gain.p_values) >= FEWEST_SEEDS else 0)
+        signs.append(aside if differs and len(gain.p_values) >= statistics.FEWEST_SEEDS else 0)
     return signs
 
 

@@ -198,7 +198,7 @@ def _range_here(papers: Papers, what: str, row: str, statement: str, records: Re
     if ours:
         loss, f1 = ours.loss(row), ours.loss_of_f1(row)
         measured = f"Accuracy {loss.text}; macro-F1 {f1:.1f} % lower ({ours.name})."
-        if ours.seeds(row, "baseline") >= paired.FEWEST_SEEDS:
+        if ours.seeds(row, "baseline") >= statistics.FEWEST_SEEDS:
             inside = paired.within(loss, f1, float(low.value), float(high.value))
     verdict = {True: Verdict.CONFIRMED, False: Verdict.CONTRADICTED, None: Verdict.NOT_TESTABLE}[inside]
     reason = _why_open(ours, "The interval of our loss crosses an end of the range, or macro-F1 says otherwise.",
@@ -321,7 +321,7 @@ def _tasks(records: Records, labelled_words: Tokens) -> Claim:
                     + (f"; accuracy of topics {topic.text}" if topic else "")
                     + f" ({Row.parse(row).label}, study {study}, {tables.seeds(tokens.frame(own[_ENTITIES]))}).")
         outside = topic is not None and (topic.low > entities.high or topic.high < parts.low)
-        if min(line["seeds"] for line in lines.values()) < paired.FEWEST_SEEDS:
+        if min(line["seeds"] for line in lines.values()) < statistics.FEWEST_SEEDS:
             reason = ONE_SEED
         elif entities.high < parts.low or outside:
             verdict, reason = Verdict.CONTRADICTED, f"The intervals of our losses lie in another order. {_OTHER_CUT}"
@@ -366,7 +366,7 @@ def _decided(ours: Runs | None, gains: list[paired.Gain], *rows: str) -> tuple[V
 def _why_open(ours: Runs | None, undecided: str, *rows: str) -> str:
     if ours is None:
         return "It takes runs of our own at several seeds."
-    return ONE_SEED if ours.seeds(*rows) < paired.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
+    return ONE_SEED if ours.seeds(*rows) < statistics.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
 
 
 def _scale(ours: Runs) -> str:

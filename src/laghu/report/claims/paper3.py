@@ -372,7 +372,7 @@ def _scale(ours: Runs) -> str:
 def _why_open(ours: Runs | None, undecided: str, *rows: str) -> str:
     if ours is None:
         return "It takes runs of our own at several seeds."
-    return ONE_SEED if ours.seeds(*rows) < paired.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
+    return ONE_SEED if ours.seeds(*rows) < statistics.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
 
 
 def _against_control(ours: Runs | None, bits: int, field: str) -> dict[str, Ratio]:
