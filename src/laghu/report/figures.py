@@ -239,7 +239,7 @@ def _trade_off(
                       textcoords="offset points", va="top", color=MUTED, fontsize=8)
     low, high = min([*x, *guides]), max([*x, *guides])
     axes.set_xlim(low - 0.12 * (high - low), high + 0.14 * (high - low))
-    dashed = _classical_line(axes, table, labels, obstacles)
+    dashed = _classical_line(axes, axes.get_xlim()[1], table, labels, obstacles)
     if len(guides):  # room for their labels above all that is drawn
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, top + 0.12 * (top - bottom))
@@ -325,7 +325,8 @@ def _front(
         axes.scatter([], [], s=60, marker=LOOKS[group].marker, color=LOOKS[group].color, label=GROUPS[group])
     axes.set(xlabel=label.format(scale.symbol), ylabel="Accuracy, clean test rows (%)", title=title)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
-    dashed = _classical_line(axes, table, labels, obstacles)
+    # At the cheap end, where the rows are few.
+    dashed = _classical_line(axes, axes.get_xlim()[0], table, labels, obstacles)
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, top + 0.06 * (top - bottom))  # room for a label above the highest line
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
@@ -365,14 +366,15 @@ def _short(row: Row) -> str:
 
 
 def _classical_line(
-    axes: Axes, table: pd.DataFrame, labels: list[tuple[float, float, str, str]], obstacles: list[tuple[float, float]],
+    axes: Axes, at: float, table: pd.DataFrame, labels: list[tuple[float, float, str, str]],
+    obstacles: list[tuple[float, float]],
 ) -> str:
-    """Draw the classical row's accuracy as a line, add its label and its place, and return what a caption says."""
+    """Draw the classical row's accuracy as a line, add its place and, `at` one end, its label; returns the caption."""
     if "classical" not in table.index:
         return ""
     level = 100 * table.loc["classical", (ACCURACY, "mean")]
     axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, zorder=0.9)
-    labels.append((axes.get_xlim()[1], level, GROUPS["classical"], MUTED))
+    labels.append((at, level, GROUPS["classical"], MUTED))
     obstacles += _along(axes.get_xlim(), (level, level))
     return f" Dashed: {GROUPS['classical']}, {level:.1f} %."
 
