@@ -11,7 +11,8 @@ from fake_records import fake_record, fake_study
 
 from laghu import records
 from laghu.errors import LaghuError
-from laghu.records import CostRecord, RunRecord
+from laghu.records import CostRecord, RunRecord, StageReport
+from laghu.report import tables
 from laghu.spec import RunSpec
 
 REPOSITORY = Path(__file__).parents[1]
@@ -173,6 +174,7 @@ def test_frame_has_a_column_for_each_dotted_name():
     table = records.frame(study)
     expected = [
         flat({name: value for name, value in record.model_dump().items() if name not in NOT_IN_THE_FRAME})
+        | {"resumed": False}
         for record in study
     ]
     assert set(table.columns) == set().union(*expected)
@@ -183,6 +185,20 @@ def test_frame_has_a_column_for_each_dotted_name():
             value = values.get(name)
             missing = value is None and (row[name] is None or row[name] != row[name])
             assert missing or np.all(row[name] == value), name
+
+
+def test_the_frame_says_whose_training_was_interrupted_and_tables_hide_its_cost():
+    study = fake_study()
+    own = next(record for record in study if record.run == "pruning-50-seed1")
+    whole = next(record for record in study if record.run == "pruning-50-seed2")
+    stages = [StageReport(name="pruned", key="k", steps=9, seconds=1, resumed_at_step=3, energy_kwh=1, co2e_kg=1)]
+    frame = tables.derived(records.frame(
+        [record.model_copy(update={"stages": stages}) if record is own else record for record in study]
+    ))
+    assert frame["resumed"].sum() == 1 and frame.loc[own.run, "resumed"]
+    assert np.isnan(frame.loc[own.run, ["train_seconds", "energy_kwh", "co2e_kg"]].astype(float)).all()
+    assert frame.loc[whole.run, "train_seconds"] == whole.train_seconds
+    assert frame.loc[own.run, "documents_per_second"] == own.documents_per_second
 
 
 def test_frame_of_nothing_is_empty():

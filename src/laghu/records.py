@@ -434,9 +434,15 @@ def token_file(study: str, run: str) -> Path:
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row per record, one column per number; nested names are joined with dots, as in the JSON."""
+    """One row per record, one column per number; nested names are joined with dots, as in the JSON.
+
+    `resumed` says whether a training that led to the run went on after an interruption.
+    """
     left_out = {"predictions", "right", "row_views", "settings", "stages"}
-    return pd.json_normalize([record.model_dump(exclude=left_out) for record in records])
+    return pd.json_normalize([
+        record.model_dump(exclude=left_out) | {"resumed": any(stage.resumed_at_step for stage in record.stages)}
+        for record in records
+    ])
 
 
 def json_schema() -> str:

@@ -64,6 +64,8 @@ _SIGNIFICANCE = {
 # Fields whose units the quantities of Table I take.
 _FIELDS = {"Parameters": "parameters.total", "Removed": "reduction", "Speed-up": "speed_up.median",
            "Accuracy": "accuracy.clean.value", "CO₂e": "co2e_kg"}
+# What is known only in part of a training that was interrupted, and so is not shown.
+_TRAINING_COST = ["train_seconds", "energy_kwh", "co2e_kg"]
 # The views of the test split as a reader calls them.
 _VIEWS = {"published": "As published", "deduplicated": "First occurrences", "clean": "Clean"}
 # What two runs have to share before a time of one may stand against a time of the other.
@@ -94,7 +96,8 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     in PyTorch. `size` is the bytes of the weights over the baseline's. `difference` is the accuracy on the clean view
     minus that of the baseline of the same seed, as a fraction.
     `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes, trims, quantises,
-    distils into or trains on; other runs start from no baseline and keep their own.
+    distils into or trains on; other runs start from no baseline and keep their own. Of a run whose training was
+    interrupted, the cost of training is known only in part and left empty.
 
     None of these is a ratio of times: `speed_up` was measured in one process. But latency, throughput and energy of
     rows stand in one column, where a reader divides them. So an encoder and the baseline of its seed have to come from
@@ -106,6 +109,8 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         raise LaghuError("there are 0 records; run the study first")
     frame = frame.assign(row=frame["run"].map(row_of)).set_index("run", drop=False)
+    if "resumed" in frame:
+        frame[_TRAINING_COST] = frame[_TRAINING_COST].where(~frame["resumed"].astype(bool))
     for field in {*HEADINGS, *_INTERVALS, *_SIGNIFICANCE} & set(frame):
         frame[field] = pd.to_numeric(frame[field])
     baseline = frame[frame["row"] == "baseline"].set_index("seed")
