@@ -58,7 +58,21 @@ def quick(tmp_path, monkeypatch):
 def test_table_prints_every_row_of_the_study(laghu, capsys, quick):
     laghu("table", "quick")
     printed = capsys.readouterr().out
-    assert all(spec.run.removesuffix("-seed0") in printed for spec in Study.load("quick").runs)
+    study = Study.load("quick")
+    assert all(spec.run.removesuffix("-seed0") in printed for spec in study.runs)
+    assert all(f"{corpus}, one seed" in printed for corpus in {run.corpus for run in study.tokens})
+
+
+def test_table_of_a_study_of_words_alone(laghu, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "results", lambda study: tmp_path / study)
+    with pytest.raises(SystemExit) as stopped:
+        laghu("table", "cpu-words")
+    assert "has no results" in stopped.value.code
+    for run in Study.load("cpu-words").tokens:
+        fake_token_record(run).save()
+    laghu("table", "cpu-words")
+    printed = capsys.readouterr().out
+    assert all(f"{corpus}, mean ± standard deviation over 3 seeds" in printed for corpus in ("mahaner", "ud-marathi"))
 
 
 def test_check_names_what_is_stale_and_why(laghu, quick):

@@ -6,6 +6,7 @@ from fake_records import ROWS, fake_record, fake_study
 
 from laghu import records
 from laghu.errors import LaghuError
+from laghu.records import StageReport
 from laghu.report import tables
 from laghu.report.rows import row_of
 from laghu.spec import RunSpec
@@ -199,6 +200,15 @@ def test_who_starts_from_the_baseline_is_told_by_the_technique(spec, charged):
     run = fake_record(RunSpec.model_validate({"study": "cpu", "seed": 1, **spec}))
     frame, base = tables.derived(records.frame([*of("baseline"), run])), by_seed("baseline")[1]
     assert frame.loc[run.run, "co2e_kg_with_teacher"] == pytest.approx(run.co2e_kg + charged * base.co2e_kg)
+
+
+def test_the_ensemble_that_teaches_has_the_baseline_in_it():
+    taught = fake_record(RunSpec.model_validate({"study": "cpu", "seed": 1, "technique": "two_step_distillation"}))
+    stage = StageReport(
+        name="ensemble", key="0", steps=9, seconds=1.0, resumed_at_step=0, energy_kwh=1e-4, co2e_kg=1e-4)
+    taught = taught.model_copy(update={"stages": [stage]})
+    frame = tables.derived(records.frame([*of("baseline"), taught]))
+    assert frame.loc[taught.run, "co2e_kg_with_teacher"] == taught.co2e_kg + by_seed("baseline")[1].co2e_kg
 
 
 def test_size_is_in_shares_of_the_baseline_and_integers_have_no_bound():

@@ -72,12 +72,14 @@ def campaign(arguments: argparse.Namespace) -> None:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    from laghu.report import tables
+    from laghu.report import tables, tokens
 
     name = Study.load(arguments.study).name
-    if (results := tables.study(name)).empty:
+    results = tables.study(name)
+    texts = [*([] if results.empty else [tables.terminal(results)]), *tokens.terminal(name)]
+    if not texts:
         raise LaghuError(f"study {name!r} has no results; run `laghu study {name}` first")
-    print(tables.terminal(results))
+    print("\n\n".join(texts))
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -127,7 +129,7 @@ def _draw_headline(name: str) -> None:
     from laghu.report import figures, style, tables
 
     results = tables.study(name)
-    if results["speed_up.median"].notna().any():
+    if not results.empty and results["speed_up.median"].notna().any():
         drawing = figures.FIGURES["accuracy-speed"](results)
         style.save(drawing.figure, paths.results(name) / "accuracy-speed-up.svg")
 

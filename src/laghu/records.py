@@ -436,11 +436,15 @@ def token_file(study: str, run: str) -> Path:
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row per record, one column per number; nested names are joined with dots, as in the JSON.
 
-    `resumed` says whether a training that led to the run went on after an interruption.
+    `resumed` says whether a training that led to the run went on after an interruption, `taught_by_ensemble` whether
+    one of them was distillation from the ensemble of classical classifier and baseline.
     """
     left_out = {"predictions", "right", "row_views", "settings", "stages"}
     return pd.json_normalize([
-        record.model_dump(exclude=left_out) | {"resumed": any(stage.resumed_at_step for stage in record.stages)}
+        record.model_dump(exclude=left_out) | {
+            "resumed": any(stage.resumed_at_step for stage in record.stages),
+            "taught_by_ensemble": any(stage.name == "ensemble" for stage in record.stages),
+        }
         for record in records
     ])
 

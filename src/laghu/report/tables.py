@@ -96,8 +96,8 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     in PyTorch. `size` is the bytes of the weights over the baseline's. `difference` is the accuracy on the clean view
     minus that of the baseline of the same seed, as a fraction.
     `co2e_kg_with_teacher` adds to the run's own training that of the baseline which it prunes, trims, quantises,
-    distils into or trains on; other runs start from no baseline and keep their own. Of a run whose training was
-    interrupted, the cost of training is known only in part and left empty.
+    distils into or trains on, or that is in the ensemble which teaches it; other runs start from no baseline and keep
+    their own. Of a run whose training was interrupted, the cost of training is known only in part and left empty.
 
     None of these is a ratio of times: `speed_up` was measured in one process. But latency, throughput and energy of
     rows stand in one column, where a reader divides them. So an encoder and the baseline of its seed have to come from
@@ -120,7 +120,9 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
         for field in ("parameters.total", "flops_per_token", "accuracy.clean.value", "co2e_kg", "weight_bytes")
     )
     bounded = (frame["precision"] == "fp32") & (frame["technique"] != "quantization")
-    starts_from_baseline = frame["row"].map(lambda name: _starts_from_baseline(Row.parse(name)))
+    starts_from_baseline = (
+        frame["row"].map(lambda name: _starts_from_baseline(Row.parse(name))) | frame["taught_by_ensemble"]
+    )
     return frame.assign(
         reduction=(1 - frame["parameters.total"] / parameters).where(frame["technique"] != "classical"),
         flop_bound=(flops / frame["flops_per_token"]).where(bounded),

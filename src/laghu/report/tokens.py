@@ -218,6 +218,21 @@ def rendered(records: Sequence[TokenRecord], name: str) -> pd.DataFrame:
     return text
 
 
+def terminal(study: str) -> list[str]:
+    """The scores of a study as plain text, one for each corpus with a record, with what they are taken over."""
+    recorded = {record.corpus for record in records.load_tokens(study)}
+    corpora = dict.fromkeys(run.corpus for run in Study.load(study).tokens)
+    return [_terminal(listed(study, corpus)) for corpus in corpora if corpus in recorded]
+
+
+def _terminal(records: Sequence[TokenRecord]) -> str:
+    lines = [rendered(records, "scores").to_string(), f"{records[0].corpus}, "
+             f"{tables.over_seeds(frame(records), tables.SPREAD)}"]
+    if records[0].synthetic:
+        lines.append("The corpus is invented: these scores say nothing about Marathi.")
+    return "\n".join(lines)
+
+
 def _rendered_kinds(table: pd.DataFrame, scored: str) -> pd.DataFrame:
     text = pd.DataFrame({scored.capitalize(): table["true", "mean"].map("{:,.0f}".format)}, index=table.index)
     for name in dict.fromkeys(table.columns.get_level_values(0).drop("true")):
