@@ -59,14 +59,18 @@ def test_confusion_counts_rows_by_columns():
 
 def test_loss_curve_draws_the_log():
     log = [{"step": 10 * n, "loss": 2 / n, "learning_rate": 1e-4 * n} for n in (1, 2, 3)]
-    loss, rate = show.loss_curve({"log": log}).axes
+    loss, rate = show.loss_curve({"steps": 30, "log": log}).axes
     assert loss.lines[0].get_xydata().tolist() == [[10, 2], [20, 1], [30, pytest.approx(2 / 3)]]
     assert rate.lines[0].get_ydata().tolist() == pytest.approx([1e-4, 2e-4, 3e-4])
 
 
 def test_loss_curve_needs_a_log():
     with pytest.raises(LaghuError, match="0 entries"):
-        show.loss_curve({"log": []})
+        show.loss_curve({"steps": 1, "log": []})
+
+
+def test_a_stage_that_trained_nothing_has_no_curve():
+    assert show.loss_curve({"steps": 0, "log": []}) == "Nothing was trained in this stage."
 
 
 def test_neurons_are_split_into_those_that_stay_and_go():

@@ -52,6 +52,8 @@ RUN = {
     "pruning": {"epochs": 1, "learning_rate": 3e-3},
 }
 PRUNED = {"pruning_level": 0.5, "distillation": "joint"}
+SMALL = {"two_step": {"num_hidden_layers": 1, "intermediate_size": 16, "hidden_size": 16, "vocab_size": 300, "steps": 2,
+                      "batch_size": 4, "texts": 8}}
 
 
 def token_run(**parameters) -> TokenRun:
@@ -225,6 +227,11 @@ def test_a_corpus_of_labelled_texts_is_refused_by_this_template():
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
+        (SMALL | PRUNED, "two_step takes pruning_level 0 and no model"),
+        (SMALL | {"model": "some/model"}, "two_step takes pruning_level 0 and no model"),
+        ({"two_step": {"hidden_size": 1024}}, "two_step.hidden_size 1024 must not exceed the architecture's"),
+        ({"two_step": {"hidden_size": 63}}, "two_step.hidden_size 63 must be a multiple of num_attention_heads"),
+        ({"two_step": {"taught_by": "ensemble"}}, "two_step.taught_by 'ensemble' needs a classical classifier"),
         ({"distillation": "joint"}, "distillation 'joint' takes pruning_level above 0"),
         ({"pruning_level": 0.5, "distillation": "after"}, "distillation = 'after': "),
         ({"pruning_level": 1}, "pruning_level = 1: "),
@@ -347,9 +354,9 @@ def test_agreement_is_over_the_words_read_in_clean_sentences():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A study of two token runs, run once from nothing."""
+    """A study of three token runs, run once from nothing."""
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))
-    rows = [{name: RUN[name] for name in ("fine_tuning", "pruning")} | how for how in ({}, PRUNED)]
+    rows = [{name: RUN[name] for name in ("fine_tuning", "pruning")} | how for how in ({}, PRUNED, SMALL)]
     (checkout.folder / "studies" / "tiny.yaml").write_text(
         yaml.safe_dump(STUDY | {"seeds": [0], "runs": [], "tokens": rows}), encoding="utf-8")
     ended = checkout.laghu("tokens", "tiny")
@@ -380,7 +387,8 @@ def entities(tags: list[str]) -> Counter:
 
 def test_records_are_what_plain_transformers_and_a_second_scorer_give(here):
     loaded = {record.run: record for record in records.load_tokens("tiny")}
-    assert set(loaded) == {"token-sample-baseline-seed0", "token-sample-pruning-50-joint-seed0"}
+    assert set(loaded) == {
+        "token-sample-baseline-seed0", "token-sample-pruning-50-joint-seed0", "token-sample-two-step-small-seed0"}
     split = token_corpora.load("token-sample").splits["test"]
     names = split.features["tags"].feature.names
     for record in loaded.values():
@@ -408,22 +416,29 @@ def test_records_are_what_plain_transformers_and_a_second_scorer_give(here):
 
 
 def test_a_record_says_what_was_measured(here):
-    base, pruned = records.load_tokens("tiny")
+    base, pruned, small = records.load_tokens("tiny")
     assert (base.pruning_level, base.agreement, base.surgery_error) == (0.0, None, None)
     assert (pruned.pruning_level, pruned.distillation, pruned.intermediate_size) == (0.5, "joint", 32)
     assert 0 <= pruned.surgery_error < 1e-5 and 0 <= pruned.agreement <= 1
     # Of each of two layers 32 neurons with 32 weights in, a bias, and 32 weights out.
     assert base.parameters.total - pruned.parameters.total == 2 * 32 * (32 + 1 + 32)
-    for record in (base, pruned):
+    assert (small.pruning_level, small.surgery_error) == (0.75, None) and 0 <= small.agreement <= 1
+    hidden, ffn, labels = 16, 16, len(token_corpora.load("token-sample").labels)
+    embeddings = (300 + 64 + 2) * hidden + 2 * hidden
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * ffn + ffn + hidden + 4 * hidden
+    assert small.parameters.total == embeddings + layer + (hidden + 1) * labels
+    stages = {base.run: ["token-baseline"], pruned.run: ["token-pruned"],
+              small.run: ["shallow", "narrow", "counted", "small", "token-two-step"]}
+    for record in (base, pruned, small):
         assert record.synthetic and record.task == "ner" and record.sentences.published == 30
         assert record.timing.engine == "PyTorch eager, token ids to logits" and record.speed_up.median > 0
         assert record.energy_kwh > 0 and record.inference_energy.kwh_per_1000_documents > 0
-        assert [stage.name for stage in record.stages] == ["token-pruned" if record is pruned else "token-baseline"]
+        assert [stage.name for stage in record.stages] == stages[record.run]
         page = nbformat.read(record.file.with_suffix(".ipynb"), as_version=4)
         outputs = [output for cell in page.cells for output in cell.get("outputs", [])]
         assert outputs and not [output for output in outputs if output.output_type == "error"]
         assert str(here.folder) not in json.dumps(page)
-    assert page.cells[0].source.startswith("# Pruning 50 %, distilled jointly on token-sample (seed 0)")
+    assert page.cells[0].source.startswith("# Two-step distillation (small) on token-sample (seed 0)")
 
 
 def test_a_second_call_does_nothing_and_a_change_reruns_what_it_touches(here, finished, monkeypatch, capsys):
@@ -482,13 +497,13 @@ def test_stages_are_made_once_and_the_record_comes_out_the_same(here):
     corpus = token_classification.begin(run)
     teacher = token_classification.baseline(run, corpus)
     trained = token_classification.compress(run, corpus, teacher)
-    assert token_classification.compress(run.model_copy(update={"pruning_level": 0.0}), corpus, teacher) is teacher
+    assert token_classification.compress(run.model_copy(update={"pruning_level": 0.0}), corpus, teacher) == [teacher]
     record = token_assessment.measure(run, corpus, trained, teacher, datetime.now(UTC))
     assert set((here.folder / "checkpoints").iterdir()) == folders
     same = ("scores", "kinds", "right", "predicted", "agreement", "parameters", "run_key", "stages", "unread_words")
     assert all(getattr(record, field) == getattr(earlier, field) for field in same)
     words = corpus.splits["test"][0]["tokens"]
-    shown = token_assessment.tag(run, corpus, trained, [*words, *["शब्द"] * 30])
+    shown = token_assessment.tag(run, corpus, trained[-1], [*words, *["शब्द"] * 30])
     assert len(shown) == len(words) + 30 and shown[-1] == "–" and set(shown) <= {*corpus.labels, "–"}
 
 

@@ -127,9 +127,17 @@ class Minitron(_Settings):
     """Width and depth pruned by activations, then distilled on logits (Muralidharan et al. 2024)."""
 
     num_hidden_layers: int | None = Field(None, ge=1, description="layers that stay; None: all")
+    num_attention_heads: int | None = Field(
+        None, ge=1, description="heads that stay in each layer, and as large a share of the hidden size; None: all"
+    )
     epochs: float = Field(5, ge=0, description="of distillation afterwards; 0: as it was cut")
     learning_rate: float = Field(3e-4, gt=0)
     texts: int = Field(256, ge=1, description="of the training split, over which importance is taken")
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What is asked of the encoder's shape, by the names of `transformers.BertConfig`."""
+        return self.model_dump(include={"num_hidden_layers", "num_attention_heads"}, exclude_none=True)
 
 
 class VocabularyTrimming(_Settings):
@@ -180,6 +188,18 @@ class TwoStep(_Settings):
         if self.positions == "with_padding" and self.rows == "packed":
             raise ValueError("positions 'with_padding' needs rows 'padded': packed rows have no padding")
         return self
+
+    def refuse_growth(self, shape: "Architecture") -> None:
+        """Before anything is trained: does the small encoder come out of one of that shape?
+
+        Raises:
+            ValueError: a size exceeds the shape's, or its heads can't share the hidden size.
+        """
+        if self.hidden_size % shape.num_attention_heads:
+            raise ValueError(f"two_step.hidden_size {self.hidden_size} must be a multiple of "
+                             f"num_attention_heads {shape.num_attention_heads}")
+        names = ("num_hidden_layers", "intermediate_size", "hidden_size", "vocab_size")
+        _refuse_growth([(f"two_step.{name}", getattr(self, name), name) for name in names], shape)
 
 
 class Quantization(_Settings):
@@ -256,8 +276,9 @@ class RunSpec(_Settings):
             and "pruning_distillation takes pruning_level above 0 and distillation 'joint' or 'after'",
             "ensemble_distillation": distilled and "ensemble_distillation takes distillation 'none': it has its own",
             "one_shot": not pruned and "one_shot takes pruning_level above 0",
-            "minitron": (distilled or not (pruned or self.minitron.num_hidden_layers))
-            and "minitron takes distillation 'none', and pruning_level above 0 or minitron.num_hidden_layers",
+            "minitron": (distilled or not (pruned or self.minitron.shape))
+            and "minitron takes distillation 'none', and pruning_level above 0, minitron.num_hidden_layers or "
+            "minitron.num_attention_heads",
             "from_scratch": (not pruned or distilled or self.model)
             and "from_scratch takes pruning_level above 0, distillation 'none' and no model",
             "vocabulary_trimming": distilled and not pruned
@@ -280,18 +301,12 @@ class RunSpec(_Settings):
         shape, smaller = self.architecture, []
         match self.trained_as:
             case "minitron" if not self.model:
-                smaller = [("minitron.num_hidden_layers", self.minitron.num_hidden_layers or 1, "num_hidden_layers")]
+                smaller = [(f"minitron.{name}", number, name) for name, number in self.minitron.shape.items()]
             case "vocabulary_trimming" if not self.model:
                 smaller = [("vocabulary.size", self.vocabulary.size, "vocab_size")]
             case "two_step_distillation":
-                names = ("num_hidden_layers", "intermediate_size", "hidden_size", "vocab_size")
-                smaller = [(f"two_step.{name}", getattr(self.two_step, name), name) for name in names]
-                if self.two_step.hidden_size % shape.num_attention_heads:
-                    raise ValueError(f"two_step.hidden_size {self.two_step.hidden_size} must be a multiple of "
-                                     f"num_attention_heads {shape.num_attention_heads}")
-        for name, value, field in smaller:
-            if value > (most := getattr(shape, field)):
-                raise ValueError(f"{name} {value} must not exceed the architecture's {field} {most}")
+                self.two_step.refuse_growth(shape)
+        _refuse_growth(smaller, shape)
         return self
 
     @classmethod
@@ -339,8 +354,9 @@ class RunSpec(_Settings):
         match self.technique:
             case "one_shot":
                 return [self.one_shot.criterion.replace("_", "-")]
-            case "minitron" if self.minitron.num_hidden_layers:
-                return [f"{self.minitron.num_hidden_layers}layers"]
+            case "minitron":
+                units = {"num_hidden_layers": "layers", "num_attention_heads": "heads"}
+                return [f"{number}{units[name]}" for name, number in self.minitron.shape.items()]
             case "vocabulary_trimming":
                 return [f"{self.vocabulary.size}tokens"]
             case "two_step_distillation":
@@ -358,6 +374,13 @@ class RunSpec(_Settings):
             return self.unquantized.distilled
         taught = self.technique in ("ensemble_distillation", "minitron", "two_step_distillation")
         return self.distillation != "none" or (taught and not self._untrained())
+
+
+def _refuse_growth(smaller: list[tuple[str, int, str]], shape: Architecture) -> None:
+    """Refuse a value that exceeds the shape's; each has its name, itself and the shape's field."""
+    for name, value, field in smaller:
+        if value > (most := getattr(shape, field)):
+            raise ValueError(f"{name} {value} must not exceed the architecture's {field} {most}")
 
 
 class PaperShape(Architecture):
@@ -436,7 +459,8 @@ class TokenRun(_Settings):
     """One run on a corpus with a label for every word: a token classifier at one pruning level with one seed.
 
     At level 0 it is the baseline, fine-tuned and no more; above it, the baseline of the same seed is pruned by block
-    movement pruning, and with distillation "joint" taught by it meanwhile.
+    movement pruning, and with distillation "joint" taught by it meanwhile. With `two_step` an encoder is made smaller
+    before it sees a label, and then fine-tuned.
     """
 
     study: str = Field("manual", pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -450,6 +474,7 @@ class TokenRun(_Settings):
     fine_tuning: TokenFineTuning = TokenFineTuning()
     pruning: TokenPruning = TokenPruning()
     distilling: Distilling = Distilling()
+    two_step: TwoStep | None = Field(None, description="the encoder made smaller first; None: as it was pretrained")
     measuring: Measuring = Measuring()
 
     @field_validator("corpus", mode="before")
@@ -463,6 +488,18 @@ class TokenRun(_Settings):
     def _teaching_comes_with_pruning(self) -> Self:
         if self.distillation == "joint" and not self.pruning_level:
             raise ValueError("distillation 'joint' takes pruning_level above 0: the baseline is the teacher")
+        return self
+
+    @model_validator(mode="after")
+    def _small_encoder_fits(self) -> Self:
+        if self.two_step is None:
+            return self
+        if self.pruning_level or self.model:
+            raise ValueError("two_step takes pruning_level 0 and no model")
+        if self.two_step.taught_by != "labels":
+            raise ValueError("two_step.taught_by 'ensemble' needs a classical classifier, and there is none of words; "
+                             "use 'labels'")
+        self.two_step.refuse_growth(self.architecture)
         return self
 
     @model_validator(mode="after")
@@ -487,10 +524,17 @@ class TokenRun(_Settings):
     @property
     def on_texts(self) -> RunSpec:
         """A run on texts of the same name, seed, encoder and measuring: what the two kinds share goes by it."""
-        technique = {"none": "pruning", "joint": "pruning_distillation"}[self.distillation]
         shared = ("study", "pruning_level", "distillation", "seed", "model", "architecture", "pretraining", "measuring")
-        return RunSpec(technique=technique if self.pruning_level else "baseline",
-                       **{name: getattr(self, name) for name in shared})
+        own = {"two_step": self.two_step} if self.two_step else {}
+        return RunSpec(technique=self._technique, **own, **{name: getattr(self, name) for name in shared})
+
+    @property
+    def _technique(self) -> Technique:
+        if self.two_step:
+            return "two_step_distillation"
+        if not self.pruning_level:
+            return "baseline"
+        return {"none": "pruning", "joint": "pruning_distillation"}[self.distillation]
 
     @property
     def run(self) -> str:

@@ -1,6 +1,6 @@
 """From a trained token classifier to its record: scores, cost and provenance, costs as of classifiers of texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,17 +17,21 @@ from laghu.token_classification import counts, load, predict
 from laghu.token_corpora import TokenCorpus
 
 
-def measure(run: TokenRun, corpus: TokenCorpus, trained: Stage, teacher: Stage, started: datetime) -> TokenRecord:
-    """Measure the model of a stage beside its teacher, costs as for classifiers of texts.
+def measure(
+    run: TokenRun, corpus: TokenCorpus, stages: Sequence[Stage], teacher: Stage, started: datetime
+) -> TokenRecord:
+    """Measure the model of the last stage beside the baseline, costs as for classifiers of texts.
 
     Args:
-        trained: what `compress` gave; its cost is the run's training cost.
-        teacher: the baseline of the same seed. It is timed in turns with the model.
+        stages: what `compress` gave; what they cost together is the run's training cost.
+        teacher: the baseline of the same seed. It is timed in turns with the model and reads the sentences with a
+            tokenizer of its own.
     """
-    (model, tokenizer), (reference, _) = load(trained), load(teacher)
+    trained = stages[-1]
+    (model, tokenizer), (reference, its_tokenizer) = load(trained), load(teacher)
     sentences = corpus.splits["test"]["tokens"][:]
     words, encoded = predict(run, sentences, model, tokenizer)
-    taught, _ = predict(run, sentences, reference, tokenizer)
+    taught, _ = predict(run, sentences, reference, its_tokenizer)
     settings, data = run.measuring, token_freshness.data_sha256(run)
     return TokenRecord(
         study=run.study,
@@ -43,10 +47,10 @@ def measure(run: TokenRun, corpus: TokenCorpus, trained: Stage, teacher: Stage, 
         flops_per_token=measurement.encoder_flops_per_token(model.config, settings.sequence_length),
         intermediate_size=model.config.intermediate_size,
         **_quality(corpus, words, encoded, settings.bootstrap),
-        agreement=_agreement(corpus, words, taught) if run.pruning_level else None,
+        agreement=None if trained.key == teacher.key else _agreement(corpus, words, taught),
         # Private there, and not to be written twice: what a timing and a training cost mean is one thing for all runs.
         **assessment._timings(run.on_texts, model, reference),
-        **assessment._training_cost([trained]),
+        **assessment._training_cost(stages),
         inference_energy=measurement.energy_of_passes(
             model, settings.batch_size, settings.sequence_length, settings.energy_window, settings.country
         ),

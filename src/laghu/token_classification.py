@@ -1,6 +1,7 @@
 """Token classification: a label for every word, by an encoder that is trained and pruned as on whole texts.
 
     corpus -> backbone -> baseline -> block movement pruning, with or without the baseline as its teacher
+                       -> encoder in two steps made smaller -> fine-tuned
 
 The backbone is that of the study's classifiers of texts. Every step that trains is a stage: made once, kept under the
 key of all it depends on, resumed when interrupted. A stage's model is a plain checkpoint for
@@ -44,12 +45,20 @@ from laghu.errors import LaghuError
 from laghu.sequence_labels import IGNORED, UNREAD, Encoded, Tags
 from laghu.spec import TokenRun
 from laghu.stages import Stage, stage
+from laghu.techniques import two_step_distillation
 from laghu.token_corpora import TokenCorpus
 from laghu.training import ClassifierTrainer, Objective, arguments, cross_entropy, train
 
 # Modules whose code the stages depend on, beside this one.
 TRAINING = ["sequence_labels", "training"]
 PRUNING = [*TRAINING, "compression.movement", "compression.surgery", "distillation"]
+
+# What the encoder is made smaller by, as `TwoStep.order` names it.
+_STEPS = {
+    "depth": two_step_distillation.make_shallow,
+    "width": two_step_distillation.make_narrow,
+    "vocabulary": two_step_distillation.trim,
+}
 
 # Functions of counts, (..., kinds, 3): the score that stands for a task where there is room for one.
 _HEADLINE = {"ner": sequence_labels.micro_f1, "pos": sequence_labels.recall}
@@ -111,23 +120,31 @@ def load_classifier(name: str, labels: list[str]) -> tuple[PreTrainedModel, PreT
 
 def baseline(run: TokenRun, corpus: TokenCorpus) -> Stage:
     """The unpruned classifier, fine-tuned: where pruning starts from, and its teacher."""
-    settings = run.fine_tuning
     name, origin = (run.model, run.model) if run.model else _from_backbone(run)
-
-    def build(working: Path) -> dict[str, Any]:
-        model, tokenizer, rows = _start(run, corpus, name)
-        collate = DataCollatorForTokenClassification(tokenizer)
-        report = _fit(
-            run, working, model, rows, collate, at_words(cross_entropy), settings.epochs, settings.learning_rate
-        )
-        return _finish(run, corpus, working, model, tokenizer, report)
-
-    return stage("token-baseline", TRAINING, {**_inputs(run, corpus), "origin": origin}, build)
+    return _fine_tuned("token-baseline", run, corpus, name, origin, run.fine_tuning.learning_rate)
 
 
-def compress(run: TokenRun, corpus: TokenCorpus, teacher: Stage) -> Stage:
-    """The stage whose model is the run's: at pruning level 0 the teacher itself, above it the pruned one."""
-    return prune(run, corpus, teacher) if run.pruning_level else teacher
+def compress(run: TokenRun, corpus: TokenCorpus, teacher: Stage) -> list[Stage]:
+    """The stages that lead from the teacher or the backbone to the run's model, which is that of the last.
+
+    At pruning level 0 it is the teacher itself, above it the pruned one, with `two_step` a small encoder fine-tuned.
+    """
+    if run.two_step:
+        return distil_in_two_steps(run, corpus)
+    return [prune(run, corpus, teacher) if run.pruning_level else teacher]
+
+
+def distil_in_two_steps(run: TokenRun, corpus: TokenCorpus) -> list[Stage]:
+    """The encoders of `laghu.techniques.two_step_distillation`, which know no task, and the last of them fine-tuned."""
+    spec = run.on_texts
+    encoders = [experiment.backbone(spec)]
+    for step in spec.two_step.order:
+        encoders.extend(_STEPS[step](spec, encoders[-1]))
+    small = encoders[-1]
+    classifier = _fine_tuned(
+        "token-two-step", run, corpus, str(small.model), small.key, spec.two_step.classifier_learning_rate
+    )
+    return [*encoders[1:], classifier]
 
 
 def prune(run: TokenRun, corpus: TokenCorpus, teacher: Stage) -> Stage:
@@ -173,6 +190,23 @@ def prune(run: TokenRun, corpus: TokenCorpus, teacher: Stage) -> Stage:
         "pruning": settings.model_dump(), "distilling": run.distilling.model_dump() if joint else None,
     }
     return stage("token-pruned", PRUNING, depends, build)
+
+
+def _fine_tuned(
+    stage_name: str, run: TokenRun, corpus: TokenCorpus, name: str, origin: str, learning_rate: float
+) -> Stage:
+    """The checkpoint of that name, or in that folder, with a head for the corpus, trained whole on the labels."""
+
+    def build(working: Path) -> dict[str, Any]:
+        model, tokenizer, rows = _start(run, corpus, name)
+        collate = DataCollatorForTokenClassification(tokenizer)
+        report = _fit(
+            run, working, model, rows, collate, at_words(cross_entropy), run.fine_tuning.epochs, learning_rate
+        )
+        return _finish(run, corpus, working, model, tokenizer, report)
+
+    depends = {**_inputs(run, corpus), "origin": origin, "learning_rate": learning_rate}
+    return stage(stage_name, TRAINING, depends, build)
 
 
 def _from_backbone(run: TokenRun) -> tuple[str, str]:

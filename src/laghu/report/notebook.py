@@ -30,16 +30,20 @@ _SUMMARY = {
 
 
 def training(report: dict[str, Any]) -> Figure | str:
-    """`loss_curve` of a stage, or a sentence in its place if the stage trained nothing."""
+    """`loss_curve` of the stage that makes a model, which may have been cut and not trained."""
     return loss_curve(report) if report["steps"] else "Nothing was trained: the model is as it was cut."
 
 
-def loss_curve(report: dict[str, Any]) -> Figure:
+def loss_curve(report: dict[str, Any]) -> Figure | str:
     """Training loss and learning rate by optimiser step, from the `log` of a stage's report.
 
+    A stage that trained nothing has a sentence in its place.
+
     Raises:
-        LaghuError: the log is empty.
+        LaghuError: it trained, and the log is empty.
     """
+    if not report["steps"]:
+        return "Nothing was trained in this stage."
     log = report["log"]
     if not log:
         raise LaghuError("the log of this stage has 0 entries; a loss curve needs at least one")
