@@ -5,7 +5,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from laghu import pretraining
 from laghu.errors import LaghuError
-from laghu.spec import RunSpec, Study
+from laghu.spec import RunSpec, Study, TokenRun
 
 
 @pytest.mark.parametrize(("length", "masked"), [(16, 4), (32, 8)])
@@ -46,3 +46,9 @@ def test_a_study_without_a_backbone_of_its_own_is_refused():
     runs = (RunSpec(technique="classical"), RunSpec(technique="baseline", model="some/model"))
     with pytest.raises(LaghuError, match="'hub' pretrains no backbone"):
         pretraining.first_encoder(Study(name="hub", title="", runs=runs))
+
+
+def test_a_study_of_words_alone_has_a_backbone():
+    run = TokenRun(study="words", seed=2)
+    spec = pretraining.first_encoder(Study(name="words", title="", runs=(), tokens=(run,)))
+    assert (spec.study, spec.seed, spec.architecture, spec.pretraining) == ("words", 2, run.architecture, run.pretraining)

@@ -66,12 +66,12 @@ def record(study: Study) -> PretrainingRecord:
 
 
 def first_encoder(study: Study) -> RunSpec:
-    """The first run of a study that starts from a backbone pretrained here; all that do share it.
+    """The first run of a study that starts from a backbone pretrained here; all that do share it, those on words too.
 
     Raises:
         LaghuError: there is none.
     """
-    for spec in study.runs:
+    for spec in (*study.runs, *(run.on_texts for run in study.tokens)):
         if spec.technique != "classical" and spec.model is None:
             return spec
     raise LaghuError(f"study {study.name!r} pretrains no backbone")
