@@ -1,5 +1,6 @@
 import statistics
 
+import pandas as pd
 import pytest
 from fake_records import fake_record, fake_study
 
@@ -97,6 +98,13 @@ def test_quantised_rows_stand_below_what_they_were_made_of():
     line = numbers.loc["quantization-int8-dynamic-of-pruning-75-joint"]
     assert own.settings["quantization"]["of"] == "pruning_distillation"
     assert line["comparison", "difference"] == pytest.approx(statistics.mean(paired), abs=1e-12)
+    assert pd.isna(numbers.loc["pruning-75-joint", against.SAME])
+    shares = []
+    for record in pruned:
+        source = next(other for other in STUDY if other.run == f"pruning-75-joint-seed{record.seed}")
+        clean = [place for place, kind in enumerate(record.row_views) if kind == "2"]
+        shares.append(sum(record.predictions[place] == source.predictions[place] for place in clean) / len(clean))
+    assert line[against.SAME] == pytest.approx(statistics.mean(shares))
     assert against.rendered_quantization(numbers).loc["4-bit weights", "Size over the baseline's in fp32 (%)"] == "15.0"
 
 

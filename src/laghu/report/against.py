@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from laghu import records
@@ -14,8 +15,10 @@ from laghu.spec import TwoStep
 
 _EQUAL_SIZE = ["parameters.total", "accuracy.clean.value"]
 _ABLATION = ["parameters.total", "reduction", "accuracy.clean.value"]
-_QUANTIZATION = ["weight_bytes", "size", "accuracy.clean.value", "agreement", "speed_up.median",
+_QUANTIZATION = ["weight_bytes", "size", "accuracy.clean.value", "speed_up.median",
                  "inference_energy.kwh_per_1000_documents"]
+# Share of the clean rows with the label of the model that was quantised.
+SAME = ("agreement", "source")
 # Columns of two levels that are no numbers.
 DIFFERS, ENGINE = ("settings", "differs"), ("timing", "engine")
 
@@ -84,7 +87,7 @@ def difference(own: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
 def quantization(loaded: Sequence[RunRecord]) -> pd.DataFrame:
     """Every quantised row below the row that it was made of, and compared with it.
 
-    Columns are those of `table` with size in bytes, agreement, speed-up and energy, and `ENGINE`.
+    Columns are those of `table` with size in bytes, speed-up and energy, `SAME`, a mean over seeds, and `ENGINE`.
 
     Raises:
         LaghuError: the study has no quantised row, or one without the row that it was made of.
@@ -101,6 +104,7 @@ def quantization(loaded: Sequence[RunRecord]) -> pd.DataFrame:
     shown = [row for source in dict.fromkeys(references.values())
              for row in [source, *(name for name, of in references.items() if of == source)]]
     numbers = _beside(loaded, shown, references, _QUANTIZATION)
+    numbers[SAME] = [_agreement(loaded, name, references[name]) if name in references else None for name in shown]
     engines = {name: set() for name in shown}
     for record in loaded:
         if row_of(record.run) in engines and record.timing:
@@ -112,8 +116,20 @@ def quantization(loaded: Sequence[RunRecord]) -> pd.DataFrame:
 def rendered_quantization(numbers: pd.DataFrame) -> pd.DataFrame:
     """`quantization` as text, by row label."""
     text = _text(numbers, _QUANTIZATION)
+    scale = formats.unit("agreement", 1.0)
+    text[f"Labels as before ({scale.symbol})"] = [scale.number(share) for share in numbers[SAME]]
     text["Engine"] = numbers[ENGINE].to_numpy()
     return text
+
+
+def _agreement(loaded: Sequence[RunRecord], row: str, source: str) -> float:
+    """Share of the clean rows to which two rows give the same label, a mean over the seeds that both have."""
+    ours, theirs = ({record.seed: record for record in loaded if row_of(record.run) == name} for name in (row, source))
+    shares = [
+        np.equal(record.predictions, theirs[seed].predictions)[record.views["clean"]].mean()
+        for seed, record in ours.items() if seed in theirs
+    ]
+    return float(np.mean(shares))
 
 
 def _beside(

@@ -74,8 +74,8 @@ _NOTES = {
                  "(published view) and on the clean view. Our CO₂e is of training a row's own stages; of the paper's "
                  "it is not clear whether it is of training or of use.",
     "quantization": " Size: the bytes of all weights as they are stored, scales included. Difference: to the row that "
-                    f"a model was made of,{_AGAINST} Agreement: with the fp32 baseline of the "
-                    "same seed.",
+                    f"a model was made of,{_AGAINST} Labels as before: share of the clean rows with the label of the "
+                    "row that a model was made of.",
 }
 # Tables whose cells are means without a deviation.
 _MEANS = {"comparison", "comparison-views", "table-one"}
