@@ -19,7 +19,10 @@ SPECS = [
     RunSpec(technique="one_shot", pruning_level=0.5, distillation="after"),
     RunSpec(technique="one_shot", pruning_level=0.75, one_shot={"epochs": 0}),
     RunSpec(technique="minitron", pruning_level=0.5),
+    RunSpec(technique="minitron", minitron={"num_attention_heads": 1, "epochs": 0}, precision="bf16"),
+    RunSpec(technique="minitron", pruning_level=0.5, minitron={"num_attention_heads": 1}),
     RunSpec(technique="minitron", pruning_level=0.5, minitron={"num_hidden_layers": 1}),
+    RunSpec(technique="minitron", pruning_level=0.5, minitron={"num_hidden_layers": 2, "num_attention_heads": 1}),
     RunSpec(technique="from_scratch", pruning_level=0.75),
     RunSpec(technique="vocabulary_trimming", vocabulary={"size": 900}),
     RunSpec(technique="vocabulary_trimming", vocabulary={"size": 1500}),
@@ -56,6 +59,11 @@ def test_levels_are_ordered_by_number_not_by_letter():
     assert in_order(["pruning-100", "pruning-25", "pruning-7p5"]) == ["pruning-7p5", "pruning-25", "pruning-100"]
 
 
+def test_layers_and_heads_are_ordered_by_number_not_by_letter():
+    names = ["minitron-12layers-2heads", "minitron-6layers-12heads", "minitron-6layers-2heads", "minitron-6layers"]
+    assert in_order(names) == names[::-1]
+
+
 @pytest.mark.parametrize(("name", "label"), [
     ("baseline", "Baseline"),
     ("continued", "Trained on"),
@@ -66,6 +74,8 @@ def test_levels_are_ordered_by_number_not_by_letter():
     ("one-shot-first-order-50-untrained", "One shot by first-order importance, pruning 50 %, not trained after"),
     ("minitron-2layers-50", "Minitron to 2 layers, pruning 50 %"),
     ("minitron-1layers", "Minitron to 1 layer"),
+    ("minitron-2heads-50", "Minitron to 2 heads, pruning 50 %"),
+    ("minitron-12layers-1heads", "Minitron to 12 layers and 1 head"),
     ("from-scratch-75", "From scratch, pruning 75 %"),
     ("quantization-int8-weights", "8-bit weights"),
     ("quantization-int4-weights-of-pruning-75-joint", "4-bit weights, of: pruning 75 %, distilled jointly"),

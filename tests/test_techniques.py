@@ -10,7 +10,16 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from headlines import HEADLINES
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+)
 
 from laghu import (
     corpora,
@@ -22,11 +31,12 @@ from laghu import (
     sample,
     trimmed_assessment,
 )
+from laghu.compression import importance
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, checked
 from laghu.stages import Stage
-from laghu.techniques import dispatch
+from laghu.techniques import calibration, dispatch, minitron
 from laghu.techniques import quantization as techniques_quantization
 
 SHAPE = {
@@ -137,6 +147,80 @@ def test_minitron_keeps_the_layers_that_turn_their_input_most(corpus, teacher):
         gone = [neuron for neuron in range(16) if neuron not in indices]
         layer.output.dense.weight.data[:, gone] = 0
     torch.testing.assert_close(logits(cut), logits(cut, by_hand))
+
+
+def test_minitron_keeps_the_heads_and_hidden_dimensions_that_are_most_active(corpus, teacher):
+    settings = {"num_hidden_layers": 2, "num_attention_heads": 1, "epochs": 0}
+    (cut,) = dispatch.compress(spec_of("minitron", pruning_level=0.5, minitron=settings), corpus, teacher)
+    layers, neurons, heads, hidden = (cut.report[name] for name in ("layers", "kept", "heads", "hidden"))
+
+    rows = experiment.start(spec_of("baseline"), corpus, str(teacher.model))[2]
+    batches = calibration.batches(rows, AutoTokenizer.from_pretrained(teacher.model), count=256, seed=0)
+    scores = importance.hidden_importance(model_of(teacher), batches).tolist()
+    assert hidden == sorted(sorted(range(16), key=scores.__getitem__)[8:])
+    of_heads = importance.head_importance(model_of(teacher), batches)
+    assert heads == [[int(of_heads[layer].argmax())] for layer in layers]
+
+    # the whole model by indices, under the names of transformers; a head has 8 channels
+    wide = model_of(teacher).state_dict()
+    weights = {
+        name.replace(f"layer.{layer}.", f"layer.{index}.") if ".layer." in name else name: weight
+        for index, layer in enumerate(layers) for name, weight in wide.items()
+        if ".layer." not in name or f".layer.{layer}." in name
+    }
+    for name, weight in weights.items():
+        if "embeddings" in name or name == "classifier.weight":
+            weights[name] = weight[..., hidden]
+        elif name.startswith("bert.pooler"):
+            weights[name] = weight[hidden] if weight.dim() == 1 else weight[hidden][:, hidden]
+        elif ".layer." in name:
+            index = int(name.split(".")[3])
+            channels = [8 * heads[index][0] + channel for channel in range(8)]
+            kind = name.split(".", 4)[4].rsplit(".", 1)[0]
+            written, read = {
+                "intermediate.dense": (neurons[index], hidden), "output.dense": (hidden, neurons[index]),
+                "attention.output.dense": (hidden, channels),
+            }.get(kind, (channels, hidden) if "self" in kind else (hidden, None))
+            weights[name] = weight[written] if weight.dim() == 1 else weight[written][:, read]
+    config = AutoConfig.from_pretrained(
+        teacher.model, num_hidden_layers=2, num_attention_heads=1, hidden_size=8, intermediate_size=8
+    )
+    by_hand = BertForSequenceClassification(config).eval()
+    by_hand.load_state_dict(weights)
+    torch.testing.assert_close(logits(cut), logits(cut, by_hand))
+    loaded = AutoConfig.from_pretrained(cut.model)
+    assert (loaded.hidden_size, loaded.num_attention_heads, loaded.num_hidden_layers) == (8, 1, 2)
+
+
+def test_minitron_with_fewer_heads_is_distilled_too(corpus, teacher):
+    spec = spec_of("minitron", minitron={"num_attention_heads": 1, "epochs": 1})
+    (distilled,) = dispatch.compress(spec, corpus, teacher)
+    (cut,) = dispatch.compress(
+        spec_of("minitron", minitron={"num_attention_heads": 1, "epochs": 0}), corpus, teacher
+    )
+    assert distilled.report["steps"] == len(HEADLINES) * 2 // 4
+    assert distilled.report["heads"] == cut.report["heads"] and len(cut.report["heads"]) == 3
+    weights = [model_of(stage).state_dict() for stage in (distilled, cut)]
+    assert {name: weight.shape for name, weight in weights[0].items()} == {
+        name: weight.shape for name, weight in weights[1].items()
+    }
+    assert not torch.equal(logits(distilled), logits(cut))
+
+
+def test_minitron_of_a_model_from_elsewhere_is_refused_before_anything_is_trained(teacher, tmp_path):
+    def begin(model, **settings):
+        minitron.begin(spec_of("minitron", model=str(model), pruning_level=0.5, minitron=settings))
+
+    begin(teacher.model, num_hidden_layers=3, num_attention_heads=2)
+    with pytest.raises(LaghuError, match=r"^minitron\.num_attention_heads 3 must not exceed 2, which .*model has$"):
+        begin(teacher.model, num_attention_heads=3)
+    with pytest.raises(LaghuError, match=r"^minitron\.num_hidden_layers 4 must not exceed 3, which .*model has$"):
+        begin(teacher.model, num_hidden_layers=4)
+    shape = DistilBertConfig(vocab_size=200, dim=8, n_layers=1, n_heads=2, hidden_dim=8)
+    DistilBertForSequenceClassification(shape).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(teacher.model).save_pretrained(tmp_path)
+    with pytest.raises(LaghuError, match=r"^model type 'distilbert' can't be pruned"):
+        begin(tmp_path, num_attention_heads=1)
 
 
 def test_minitron_is_then_distilled(corpus, teacher):
@@ -356,8 +440,11 @@ def test_an_integer_scheme_on_a_gpu_is_refused_before_anything_is_loaded(monkeyp
 
 @pytest.mark.parametrize(("technique", "parameters", "reason"), [
     ("one_shot", {}, "one_shot takes pruning_level above 0"),
-    ("minitron", {}, "minitron.num_hidden_layers"),
+    ("minitron", {}, "pruning_level above 0, minitron.num_hidden_layers or minitron.num_attention_heads"),
     ("minitron", {"minitron": {"num_hidden_layers": 4}}, "minitron.num_hidden_layers 4 must not exceed"),
+    ("minitron", {"minitron": {"num_attention_heads": 3}},
+     "minitron.num_attention_heads 3 must not exceed the architecture's num_attention_heads 2"),
+    ("minitron", {"minitron": {"num_attention_heads": 0}}, "minitron.num_attention_heads = 0"),
     ("from_scratch", {"pruning_level": 0.5, "model": "a/b"}, "and no model"),
     ("vocabulary_trimming", {"vocabulary": {"size": 201}}, "vocabulary.size 201 must not exceed .* vocab_size 200"),
     ("vocabulary_trimming", {"distillation": "after"}, "unless pruning_level is above 0"),
@@ -386,6 +473,9 @@ def test_what_cannot_be_is_refused_by_name(technique, parameters, reason):
     ("one_shot", {"pruning_level": 0.5, "distillation": "after", "one_shot": {"epochs": 0}},
      "one-shot-magnitude-50-after-seed0"),
     ("minitron", {"minitron": {"num_hidden_layers": 2}}, "minitron-2layers-seed0"),
+    ("minitron", {"minitron": {"num_attention_heads": 1}, "pruning_level": 0.5}, "minitron-1heads-50-seed0"),
+    ("minitron", {"minitron": {"num_hidden_layers": 2, "num_attention_heads": 1, "epochs": 0}},
+     "minitron-2layers-1heads-untrained-seed0"),
     ("from_scratch", {"pruning_level": 0.5}, "from-scratch-50-seed0"),
     ("vocabulary_trimming", {"vocabulary": {"size": 190}, "pruning_level": 0.5, "distillation": "joint"},
      "vocabulary-trimming-190tokens-50-joint-seed0"),

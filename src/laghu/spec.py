@@ -602,6 +602,8 @@ class Study(_Settings):
             raise LaghuError(f"{file.name}: lists {', '.join(repeated)} more than once")
         if ships is not None and ships not in names:
             raise LaghuError(f"{file.name}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
+        if any(run.run == ships and run.technique in ("classical", "quantization") for run in runs):
+            raise LaghuError(f"{file.name}: ships = {ships!r} gives no checkpoint for transformers; name another run")
         cost = None if cost is None else checked(CostSpec, cost)
         return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships)
 

@@ -33,7 +33,8 @@ _QUANTIZED = re.compile(rf"quantization-(?P<scheme>{'|'.join(_SCHEMES)})(?:-of-(
 _NAME = re.compile(
     r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision|one-shot|minitron"
     r"|from-scratch|vocabulary-trimming|two-step)"
-    r"(?:-(?P<variant>magnitude|random|first-order|\d+layers|\d+tokens|(?<=two-step-)[a-z][a-z0-9]*))?"
+    r"(?:-(?P<variant>magnitude|random|first-order|\d+layers(?:-\d+heads)?|\d+heads|\d+tokens"
+    r"|(?<=two-step-)[a-z][a-z0-9]*))?"
     r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?P<untrained>-untrained)?"
     r"(?:-(?P<precision>fp16|bf16))?"
 )
@@ -95,10 +96,10 @@ class Row:
 
     @property
     def _variant(self) -> str:
-        """The variant in words, e.g. "to 4,000 tokens"."""
-        if count := re.fullmatch(r"(\d+)(layers|tokens)", self.variant):
-            number, unit = int(count[1]), count[2] if int(count[1]) > 1 else count[2].removesuffix("s")
-            return f"to {number:,} {unit}"
+        """The variant in words, e.g. "to 4,000 tokens" or "to 2 layers and 1 head"."""
+        if self.variant[:1].isdigit():
+            counts = [(int(number), unit) for number, unit in re.findall(r"(\d+)(layers|heads|tokens)", self.variant)]
+            return "to " + " and ".join(f"{n:,} {unit if n > 1 else unit.removesuffix('s')}" for n, unit in counts)
         return _VARIANTS.get(self.variant, self.variant and f"({self.variant})")
 
     @property
@@ -108,7 +109,7 @@ class Row:
             group, *rest = self.of.order
             scheme = list(_SCHEMES).index(self.variant)
             return list(GROUPS).index(self.group), f"{group:02} {rest}", scheme, "", False, ""
-        variant = self.variant.rjust(12, "0") if self.variant[:1].isdigit() else self.variant
+        variant = re.sub(r"\d+", lambda number: number[0].zfill(9), self.variant)
         distillation = self.distillation or ""
         return list(GROUPS).index(self.group), variant, self.level, distillation, self.untrained, self.precision
 
