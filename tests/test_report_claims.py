@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import re
 import shutil
 
 import numpy as np
@@ -374,13 +375,18 @@ def topic_f1(model: str, width: int, value: float) -> Papers:
     return dataclasses.replace(PAPERS, adapters=table)
 
 
-def test_losses_are_held_to_the_stated_ranges():
-    assert verdict("hidden width 564") is CONFIRMED
-    assert verdict("hidden width 564", topic_f1("mBERT", 564, 70.0)) is NOT_TESTABLE
-    assert verdict("hidden width 456") is NOT_TESTABLE
-    assert verdict("hidden width 456", topic_f1("XLM-R", 456, 80.0)) is CONFIRMED
+@pytest.mark.parametrize(("width", "given", "inside"), [
+    (564, PAPERS, 2), (564, topic_f1("mBERT", 564, 70.0), 1), (456, PAPERS, 1), (456, topic_f1("XLM-R", 456, 80.0), 2),
+])
+def test_one_cell_decides_no_average(width, given, inside):
+    found = one(f"hidden width {width}", given)
+    assert found.verdict is NOT_TESTABLE and "either side of its average" in found.reason
+    assert f"{inside} of 2 base models lie in the range" in found.reason
+
+
+def test_one_cell_breaks_a_limit_and_proves_none():
     assert verdict("costs at most 10 %") is CONTRADICTED
-    assert verdict("costs at most 25 %", said(2, "drop_high_pct", "25")) is CONFIRMED
+    assert verdict("costs at most 25 %", said(2, "drop_high_pct", "25")) is NOT_TESTABLE
 
 
 def loss(language: str, value: float) -> Papers:
@@ -392,7 +398,9 @@ def loss(language: str, value: float) -> Papers:
 def test_quoted_losses_by_language():
     assert verdict("costs 8 to 13 % on average") is CONFIRMED
     assert verdict("costs 8 to 13 % on average", loss("Maltese", 40.0)) is INCONSISTENT
-    assert verdict("The more text") is CONFIRMED
+    ordered = one("The more text")
+    # Slovak, Swahili and Maltese stand in one of 3 x 2 x 1 orders.
+    assert ordered.verdict is NOT_TESTABLE and "by chance once in 6;" in ordered.reason
     assert verdict("The more text", loss("Slovak", 6.0)) is CONTRADICTED
 
 
@@ -467,7 +475,9 @@ HOW = {
     "one-shot-magnitude-75-untrained": {
         "technique": "one_shot", "pruning_level": 0.75, "one_shot": {"criterion": "magnitude", "epochs": 0}},
     "mixed-precision-bf16": {"technique": "mixed_precision", "precision": "bf16"},
-    "pruning-50": {"technique": "pruning", "pruning_level": 0.5},
+    "minitron-2layers-50": {
+        "technique": "minitron", "pruning_level": 0.5, "minitron": {"num_hidden_layers": 2, "epochs": 2}},
+    "two-step-small": {"technique": "two_step_distillation", "two_step": {"name": "small"}},
     "baseline": {"technique": "baseline"},
 }
 # Clean rows are 2,011; the baseline is right on this many of them.
@@ -496,6 +506,13 @@ def study_of(seeds=(1, 2, 3), **lost) -> list[RunRecord]:
     return [run(row, count, seed) for row, count in rows.items() for seed in seeds]
 
 
+def students(records: list[RunRecord]) -> list[RunRecord]:
+    """The same runs with a student of its own for every seed."""
+    for record in records:
+        record.settings["two_step"]["seed"] = record.seed
+    return records
+
+
 def every_run() -> list[RunRecord]:
     return [run(row, 3 * place, seed) for place, row in enumerate(HOW) for seed in (1, 2)]
 
@@ -516,12 +533,33 @@ def test_runs_are_those_of_the_first_study_that_has_all_rows_at_a_common_seed():
     assert paired.runs({"cpu": there}, "two-step-svd", "two-step-random") is None
 
 
-def test_beyond_chance_takes_an_interval_several_seeds_and_holm_over_the_whole_claim():
-    clear, backward = paired.Gain(0.02, 0.01, 0.03, (0.02, 0.02)), paired.Gain(-0.02, -0.03, -0.01, (0.001, 0.9))
-    across, alone = paired.Gain(0.02, -0.01, 0.03, (0.001, 0.001)), paired.Gain(0.02, 0.01, 0.03, (0.001,))
-    assert paired.beyond_chance([clear]) == [1]  # 2 × 0.02 is below 0.05
-    assert paired.beyond_chance([clear, backward]) == [0, -1]  # and 3 × 0.02 is not
-    assert paired.beyond_chance([across]) == paired.beyond_chance([alone]) == [0]
+@pytest.mark.parametrize(("low", "high", "p_values", "tests", "sign"), [
+    (0.01, 0.03, (0.01, 0.01, 0.01), 3, 1),
+    (-0.03, -0.01, (0.01, 0.01, 0.01), 3, -1),
+    (-0.01, 0.03, (0.01, 0.01, 0.01), 3, 0),  # the interval reaches over 0
+    (0.01, 0.03, (0.01, 0.01, 0.9), 3, 1),  # two seeds of three differ
+    (0.01, 0.03, (0.01, 0.9, 0.9), 3, 0),  # and here one
+    (0.01, 0.03, (0.01, 0.9), 3, 0),  # half is not most
+    (0.01, 0.03, (0.01,), 3, 0),  # one seed says nothing of others
+    (0.01, 0.03, (0.01, 0.01, 0.01), 5, 0),  # 5 x 0.01 is not below 0.05
+    # As measured for neurons cut out by magnitude: one seed of three, by McNemar's p.
+    (-0.0205, -0.0006, (0.18, 0.007, 0.23), 3, 0),
+])
+def test_beyond_chance_takes_an_interval_and_most_of_several_seeds(low, high, p_values, tests, sign):
+    assert paired.Gain((low + high) / 2, low, high, p_values, tests).sign == sign
+
+
+@pytest.mark.parametrize(("others", "differing", "sign"), [(0, 3, -1), (6, 3, 0), (30, 0, 0)])
+def test_a_claim_says_no_more_than_the_table_of_its_whole_study(others, differing, sign):
+    """Ten answers of ten are p = 0.002, beyond chance in a study of 9 runs; in larger ones the claim gives up first."""
+    own = study_of(two_step_random=10, two_step_svd=60)
+    beside = [record.model_copy(update={"run": f"pruning-{place}-seed{record.seed}"})
+              for place in range(1, others + 1) for record in own if record.technique == "baseline"]
+    table = statistics.compare([*own, *beside], "clean", resamples=200)
+    assert table.loc["two-step-random", "seeds_differ"] == differing
+    found = paired.runs({"cpu": [*own, *beside]}, "two-step-random", "two-step-svd")
+    assert found.gain("two-step-random", "baseline").sign == sign
+    assert found.gain("two-step-svd", "baseline").sign == -1
 
 
 def timed_runs(row: str, speed_ups: list[float], **changes) -> list[RunRecord]:
@@ -544,27 +582,17 @@ def test_a_ratio_is_student_s_interval_of_logarithms_by_hand():
     assert paired.off_one([sure, less, ratio]) == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("row", "text", "lost"), [
-    # Of 1,600 right answers: inside, across an end, and outside the range.
-    ("moderate", "Moderate compression costs 2 to 10 % of the quality (our", {CONFIRMED: 100, NOT_TESTABLE: 160}),
-    ("moderate", "Moderate compression costs 2 to 10 % of the quality (our", {CONTRADICTED: 4, NOT_TESTABLE: 32}),
-    ("maximum", "The highest compression costs 8 to 13 % of the quality (our", {CONFIRMED: 168, CONTRADICTED: 40}),
-    ("maximum", "The highest compression costs 8 to 13 % of the quality (our", {CONTRADICTED: 400}),
+@pytest.mark.parametrize(("row", "text"), [
+    ("moderate", "Moderate compression costs 2 to 10 % of the quality (our"),
+    ("maximum", "The highest compression costs 8 to 13 % of the quality (our"),
 ])
-def test_a_range_of_losses_is_held_to_the_interval_of_ours(row, text, lost):
-    assert verdict(text) is NOT_TESTABLE
-    for expected, count in lost.items():
-        found = one(text, runs=study_of(**{f"two_step_{row}": count}))
-        assert found.verdict is expected and f"Accuracy {100 * count / RIGHT:.1f} % lower" in found.measured
-        assert "M parameters on sample" in found.reason and "Invented CPU, 3 seeds" in found.measured
-
-
-def test_a_range_takes_macro_f1_and_several_seeds_as_well():
-    text = "Moderate compression costs 2 to 10 % of the quality (our"
-    other = [run("two-step-moderate", 100, seed, f1=0.2) for seed in (1, 2, 3)]
-    assert verdict(text, runs=[*study_of(), *other]) is NOT_TESTABLE
-    single = one(text, runs=study_of(seeds=(1,), two_step_moderate=100))
-    assert single.verdict is NOT_TESTABLE and "one seed" in single.reason and "one seed" in single.measured
+@pytest.mark.parametrize("lost", [4, 100, 168, 400])  # of 1,600: 0.25 to 25 %
+def test_a_range_of_averages_is_not_held_to_our_one_task(row, text, lost):
+    assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
+    found = one(text, runs=study_of(**{f"two_step_{row}": lost}))
+    assert found.verdict is NOT_TESTABLE and "either side of its average" in found.reason
+    assert f"Accuracy {100 * lost / RIGHT:.1f} % lower" in found.measured
+    assert "M parameters on sample" in found.reason and "Invented CPU, 3 seeds" in found.measured
 
 
 @pytest.mark.parametrize(("row", "text"), [
@@ -580,17 +608,29 @@ def test_a_trimmed_vocabulary_keeps_the_quality_within_the_margin(row, text):
     assert verdict(text, runs=study_of(seeds=(1,), **{row: 0})) is NOT_TESTABLE
 
 
-@pytest.mark.parametrize(("text", "better", "worse"), [
+VARIANTS = [
     ("starts from its teacher's layers does better", "two_step_moderate", "two_step_random"),
     ("Teacher and labels together do better", "two_step_moderate", "two_step_alpha100"),
     ("Labels weighed by α = 0.2 do better than by 0.5", "two_step_alpha20", "two_step_moderate"),
-])
+]
+
+
+@pytest.mark.parametrize(("text", "better", "worse"), VARIANTS)
 def test_one_variant_is_better_than_another_beyond_chance(text, better, worse):
     assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
-    assert verdict(text, runs=study_of(**{better: 10, worse: 60})) is CONFIRMED
-    assert verdict(text, runs=study_of(**{better: 60, worse: 10})) is CONTRADICTED
-    assert verdict(text, runs=study_of(**{better: 10, worse: 12})) is NOT_TESTABLE
+    assert verdict(text, runs=students(study_of(**{better: 10, worse: 60}))) is CONFIRMED
+    assert verdict(text, runs=students(study_of(**{better: 60, worse: 10}))) is CONTRADICTED
+    assert verdict(text, runs=students(study_of(**{better: 10, worse: 12}))) is NOT_TESTABLE
     assert verdict(text, runs=study_of(seeds=(1,), **{better: 10, worse: 60})) is NOT_TESTABLE
+
+
+@pytest.mark.parametrize(("text", "better", "worse"), VARIANTS)
+def test_one_student_for_all_seeds_shows_no_variant_better(text, better, worse):
+    found = one(text, runs=study_of(**{better: 10, worse: 60}))
+    assert found.verdict is NOT_TESTABLE and "One student each" in found.reason and "+2.49 points" in found.measured
+    # One side with several students is not enough.
+    mixed = [*study_of(**{better: 10}), *students(study_of(**{worse: 60}))[3:]]
+    assert "One student each" in one(text, runs=mixed).reason
 
 
 def test_the_weights_of_the_labels_are_those_stated():
@@ -602,8 +642,10 @@ def test_truncation_is_held_to_both_other_ways():
     assert verdict(text) is NOT_TESTABLE
     for svd, aligned, expected in ((50, 50, CONFIRMED), (0, 50, CONTRADICTED), (50, 0, CONTRADICTED),
                                    (50, 43, NOT_TESTABLE)):
-        found = one(text, runs=study_of(two_step_moderate=50, two_step_svd=svd, two_step_aligned=aligned))
-        assert found.verdict is expected
+        own = study_of(two_step_moderate=50, two_step_svd=svd, two_step_aligned=aligned)
+        found = one(text, runs=own)
+        assert found.verdict is NOT_TESTABLE and "One student each" in found.reason
+        assert verdict(text, runs=students(own)) is expected
     assert verdict(text, runs=study_of(two_step_moderate=50, two_step_svd=50)) is NOT_TESTABLE
 
 
@@ -621,9 +663,9 @@ def test_the_hidden_size_costs_most_if_the_figure_says_so():
     assert "(hidden_size 64 to 32) -2.98 points" in found.measured and "to moderate -0.99 points" in found.measured
 
 
-def words(corpus: str, lost: int, level: float = 0.5, seed: int = 1) -> TokenRecord:
+def words(corpus: str, lost: int, row: str, seed: int = 1) -> TokenRecord:
     """Of 2,000 entities or words, a run that has `lost` fewer right than the 1,600 of its baseline."""
-    spec = TokenRun(study="cpu", corpus=corpus, pruning_level=level, seed=seed)
+    spec = TokenRun(study="cpu", corpus=corpus, seed=seed)
     task = "ner" if corpus == "mahaner" else "pos"
     right = [16] * 100
     for place in range(lost):
@@ -632,7 +674,8 @@ def words(corpus: str, lost: int, level: float = 0.5, seed: int = 1) -> TokenRec
     views = {view: estimate for view in ("published", "deduplicated", "clean")}
     count, when = {"published": 100, "deduplicated": 100, "clean": 100}, "2026-11-21T12:00:00Z"
     return TokenRecord.model_validate({
-        "study": "cpu", "run": spec.run, "corpus": corpus, "task": task, "synthetic": True, "pruning_level": level,
+        "study": "cpu", "run": spec.run.replace("baseline", row), "corpus": corpus, "task": task, "synthetic": True,
+        "pruning_level": 0.0,
         "distillation": "none", "seed": seed, "parameters": {"total": 10}, "weight_bytes": 40, "flops_per_token": 7,
         "intermediate_size": 8, "scores": {"f1" if task == "ner" else "accuracy": views}, "kinds": {},
         "sentences": count, "words": count, "unread_words": count, "agreement": None,
@@ -650,9 +693,9 @@ def words(corpus: str, lost: int, level: float = 0.5, seed: int = 1) -> TokenRec
     })
 
 
-def every_word(entities: int = 300, parts: int = 50, seeds=(1, 2)) -> list[TokenRecord]:
-    return [words(corpus, lost if level else 0, level, seed) for corpus, lost in (("mahaner", entities),
-            ("ud-marathi", parts)) for level in (0.0, 0.5) for seed in seeds]
+def every_word(entities: int = 300, parts: int = 50, seeds=(1, 2), row: str = "two-step-small") -> list[TokenRecord]:
+    return [words(corpus, lost if name == row else 0, name, seed) for corpus, lost in (("mahaner", entities),
+            ("ud-marathi", parts)) for name in ("baseline", row) for seed in seeds]
 
 
 def test_tasks_are_in_the_order_of_their_intervals():
@@ -666,9 +709,22 @@ def test_tasks_are_in_the_order_of_their_intervals():
     assert verdict(text, words=every_word(100, 100)) is NOT_TESTABLE
     assert verdict(text, words=every_word(seeds=(1,))) is NOT_TESTABLE
     assert verdict(text, words=every_word()[:4]) is NOT_TESTABLE
-    # Topics at the same pruning lie between, above and below.
+    # Topics at the same compression lie between, above and below.
     for lost, expected in ((150, CONFIRMED), (600, CONTRADICTED), (0, CONTRADICTED)):
-        assert verdict(text, words=every_word(), runs=study_of(pruning_50=lost)) is expected
+        assert verdict(text, words=every_word(), runs=study_of(two_step_small=lost)) is expected
+
+
+def test_pruned_neurons_tell_nothing_of_the_paper_s_four_steps():
+    text = "named entities suffer most"
+    for entities, parts in ((300, 50), (50, 300)):
+        found = one(text, words=every_word(entities, parts, row="pruning-50-joint"))
+        assert found.verdict is NOT_TESTABLE and "four steps" in found.reason
+        assert f"entities {100 * entities / RIGHT:.1f} % lower" in found.measured
+    # The two-step row counts beside them, wherever it stands, and else the hardest pruning.
+    two_step = every_word(row="two-step-small")
+    harder = [record for record in every_word(160, 300, row="pruning-75-joint") if "baseline" not in record.run]
+    assert verdict(text, words=[*two_step, *harder]) is verdict(text, words=[*harder, *two_step]) is CONFIRMED
+    assert "entities 10.0 % lower" in one(text, words=[*every_word(80, 80, row="pruning-50"), *harder]).measured
 
 
 def quantised_runs(speed_up: dict[str, float], energy: float = 1.0, source: str = "measured", **lost):
@@ -695,8 +751,12 @@ def test_8_bits_are_slower_if_every_way_is_and_the_control_is_of_the_same_engine
     assert one(text).measured == NOT_RUN and verdict(text) is NOT_TESTABLE
     assert one(text, runs=quantised_runs(SPEEDS)).verdict is CONFIRMED
     assert "int8-weights: time 2.00×" in one(text, runs=quantised_runs(SPEEDS)).measured
-    one_faster = SPEEDS | {"quantization-int8-dynamic": 4.0}
-    assert verdict(text, runs=quantised_runs(one_faster)) is CONTRADICTED
+    faster = {"quantization-int8-weights": 4.0, "quantization-int8-dynamic": 4.0}
+    assert verdict(text, runs=quantised_runs(SPEEDS | faster)) is CONTRADICTED
+    for row, reason in (("quantization-int8-dynamic", "slower with weights alone in 8 bits and faster with 8-bit prod"),
+                        ("quantization-int8-weights", "slower with 8-bit products and faster with weights alone in 8")):
+        split = one(text, runs=quantised_runs(SPEEDS | {row: 4.0}))
+        assert split.verdict is NOT_TESTABLE and reason in split.reason
     same = SPEEDS | {"quantization-int8-dynamic": 2.0}
     assert verdict(text, runs=quantised_runs(same)) is NOT_TESTABLE
     uncontrolled = [record for record in quantised_runs(SPEEDS) if row_of(record.run) != "quantization-fp32"]
@@ -718,8 +778,9 @@ def test_8_bits_keep_the_quality_if_no_way_loses_more_than_the_margin():
     text = "8-bit quantisation keeps"
     assert verdict(text) is NOT_TESTABLE
     assert verdict(text, runs=quantised_runs(SPEEDS)) is CONFIRMED
+    assert verdict(text, runs=quantised_runs(SPEEDS, int8_dynamic=100, int8_weights=100)) is CONTRADICTED
     lossy = one(text, runs=quantised_runs(SPEEDS, int8_dynamic=100))
-    assert lossy.verdict is CONTRADICTED
+    assert lossy.verdict is NOT_TESTABLE and "one of ours loses more" in lossy.reason
     errors = CLEAN - RIGHT
     assert "int8-weights: +0.00 points, 95 % interval +0.00 to +0.00, errors 1.00×" in lossy.measured
     assert f"errors {(errors + 100) / errors:.2f}×" in lossy.measured
@@ -746,7 +807,7 @@ def test_half_precision_alone_is_shown_beside_the_conditions():
 
 
 @pytest.mark.parametrize(("text", "row"), [
-    ("Distillation into half of the layers costs quality", "two_step_moderate"),
+    ("A distilled model costs quality", "minitron_2layers_50"),
     ("Pruning a finished model costs quality", "one_shot_magnitude_75_untrained"),
 ])
 def test_smaller_models_have_a_price_if_ours_do(text, row):
@@ -769,7 +830,21 @@ def test_the_equation_is_taken_to_our_rows():
         below += errors**1.5 * ((1 / own["speed_up.median"]).mean() + energy) / 2 < 1
         scored += 1
     found = one("Score = P^1.5", studies={"cpu": FRAME}).measured
-    assert f"{below} of {scored} rows score below the baseline (study cpu)" in found
+    assert f"{below} of {scored} rows score below the baseline in their engine (study cpu)" in found
+
+
+@pytest.mark.parametrize(("speed_up", "better"), [(2.0, 1), (0.5, 0)])
+def test_the_equation_holds_a_row_of_another_engine_to_its_own_control(speed_up, better):
+    """Two rows of that engine, of which one is the control: it is counted nowhere, however it was timed."""
+    base = FRAME[FRAME["row"] == "baseline"]
+    added = [base.assign(row=row, run=[f"{row}-seed{seed}" for seed in base["seed"]],
+                         **{"timing.engine": "another", "speed_up.median": median})
+             for row, median in (("quantization-fp32", 1.1), ("quantization-int8-weights", speed_up))]
+    before, after = (one("Score = P^1.5", studies={"cpu": frame}).measured
+                     for frame in (FRAME, tables.derived(pd.concat([FRAME, *added]))))
+    (below, rows), (more_below, more_rows) = (map(int, re.search(r"(\d+) of (\d+) rows", text).groups())
+                                              for text in (before, after))
+    assert (more_below - below, more_rows - rows) == (better, 1)
 
 
 # ------------------------------------------------------------------------------------------------ file and pages

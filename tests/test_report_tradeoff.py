@@ -223,18 +223,57 @@ def test_ratios_of_a_study_are_paired_by_seed():
     assert comparison.ratios.loc["baseline"].tolist() == [1, 1, 1]
 
 
-def test_energy_of_a_quantised_row_is_divided_by_that_of_the_baseline_in_its_own_engine():
-    def quantised(scheme: str, kwh: float) -> RunRecord:
-        own = fake_record(RunSpec(study="cpu", technique="quantization", seed=1, quantization={"scheme": scheme}))
-        energy = own.inference_energy.model_copy(update={"kwh_per_1000_documents": kwh})
-        timing = own.timing.model_copy(update={"engine": "ONNX Runtime"})
-        return own.model_copy(update={"inference_energy": energy, "timing": timing})
+def quantised(scheme: str, kwh: float, speed_up: float = 1.0, lost: int = 0) -> RunRecord:
+    """A run in another engine, with the baseline's answers but for some that it lost."""
+    own = fake_record(RunSpec(study="cpu", technique="quantization", seed=1, quantization={"scheme": scheme}))
+    base = record("baseline-seed1")
+    clean = base.accuracy.clean.model_copy(update={"value": base.accuracy.clean.value - lost / base.rows.clean})
+    return own.model_copy(update={
+        "accuracy": base.accuracy.model_copy(update={"clean": clean}),
+        "inference_energy": own.inference_energy.model_copy(update={"kwh_per_1000_documents": kwh}),
+        "timing": own.timing.model_copy(update={"engine": "ONNX Runtime, invented"}),
+        "speed_up": {"median": speed_up, "low": speed_up, "high": speed_up},
+    })
 
-    control, integers = quantised("fp32", 8e-6), quantised("int8-weights", 2e-6)
-    samples = tradeoff.of_study(frame_of([control, integers])).samples
-    assert samples.loc[("quantization-int8-weights", 1), "e"] == pytest.approx(0.25)
-    assert samples.loc[("quantization-fp32", 1), "e"] == 1
-    assert "8-bit weights" in tradeoff.of_study(frame_of([integers])).unscored
+
+def frame_with(*changed: RunRecord) -> pd.DataFrame:
+    return frame_of([RunRecord.model_validate(own.model_dump(warnings=False)) for own in changed])
+
+
+ENGINE = quantised("fp32", 8e-6, speed_up=1.01), quantised("int8-weights", 2e-6, speed_up=0.8, lost=20)
+
+
+def test_a_row_of_another_engine_is_held_to_the_baseline_in_that_engine():
+    comparison = tradeoff.of_study(frame_with(*ENGINE), "quantization-fp32")
+    wrong = 1 - record("baseline-seed1").accuracy.clean.value
+    assert comparison.baseline == "quantization-fp32"
+    assert comparison.samples.loc[("quantization-int8-weights", 1)].tolist() == pytest.approx(
+        [(wrong + 20 / record("baseline-seed1").rows.clean) / wrong, 1.25, 0.25])
+    # Timed, the control took 1 / 1.01; by definition it is what the others are held to.
+    assert comparison.samples.loc[("quantization-fp32", 1)].tolist() == [1, 1, 1]
+
+
+def test_every_engine_has_a_front_of_its_own():
+    one, other = (tradeoff.of_study(frame_with(*ENGINE), control) for control in tradeoff.CONTROLS)
+    assert list(other.labels) == ["quantization-fp32", "quantization-int8-weights"]
+    assert set(one.labels) == set(tradeoff.of_study(frame_of()).labels)
+    pd.testing.assert_frame_equal(one.ratios, tradeoff.of_study(frame_of()).ratios)
+    assert one.unscored == ("TF-IDF + linear SVM",)
+    # The control counts as no row that does better or worse.
+    assert "Better than the baseline at α = β: 1 of 1 rows" in " ".join(tradeoff.statements(other))
+
+
+def test_a_row_without_a_control_in_its_engine_has_no_score():
+    assert "8-bit weights" in tradeoff.of_study(frame_with(ENGINE[1])).unscored
+    with pytest.raises(LaghuError, match="beside those of quantization-fp32"):
+        tradeoff.of_study(frame_with(ENGINE[1]), "quantization-fp32")
+    with pytest.raises(LaghuError, match="'pruning-25' is no control of an engine; there are baseline, quantization-f"):
+        tradeoff.of_study(frame_of(), "pruning-25")
+
+
+def test_integers_are_not_the_baseline_s_work():
+    notes = " ".join(tradeoff.of_study(frame_with(*ENGINE), "quantization-fp32").notes)
+    assert "8-bit" not in notes and "do the same work" not in notes
 
 
 def test_the_classical_row_has_no_score():
@@ -267,7 +306,7 @@ def test_runs_of_other_work_are_refused(field):
 
 
 def test_a_study_without_baseline_or_errors_is_refused():
-    with pytest.raises(LaghuError, match="beside those of the baseline"):
+    with pytest.raises(LaghuError, match="beside those of baseline"):
         tradeoff.of_study(frame_of(without={f"baseline-seed{seed}" for seed in (1, 2, 3)}))
     base = record("baseline-seed1")
     perfect = base.accuracy.model_copy(update={"clean": base.accuracy.clean.model_copy(update={"value": 1.0})})
@@ -414,13 +453,15 @@ def test_a_row_without_errors_is_not_drawn():
 
 
 PAGES = {
-    "index": "# Page\n\nNo table.\n\n```{toctree}\nours\ntheirs\nwrong\n```\n",
+    "index": "# Page\n\nNo table.\n\n```{toctree}\nours\ntheirs\nengine\nwrong\n```\n",
     "ours": "# Ours\n\nSee {numref}`mine`.\n\n```{tradeoff-table} study\n:study: cpu\n:name: mine\n```\n\n"
             "```{tradeoff-statements} study\n:study: cpu\n```\n\n"
             "```{tradeoff-table} study\n:study: gpu\n```\n",
     "theirs": f"# Theirs\n\n```{{tradeoff-table}} paper3\n:family: {NASTY}\n```\n\n```{{tradeoff-statements}} paper3\n"
               f":family: {NASTY}\n```\n\n```{{tradeoff-figure}} paper3\n:family: {NASTY}\n```\n\n"
               "```{tradeoff-table} paper3\n:family: GPT2\n```\n",
+    "engine": "# Engine\n\n```{tradeoff-table} study\n:study: cpu\n```\n\n```{tradeoff-table} study\n:study: cpu\n"
+              ":control: quantization-fp32\n```\n",
     "wrong": "# Wrong\n\n```{tradeoff-table} nothing\n```\n\n```{tradeoff-table} study\n```\n\n"
              "```{tradeoff-table} paper3\n```\n\n```{tradeoff-figure} paper3\n:family: GPT3\n```\n",
 }
@@ -442,8 +483,8 @@ def site(tmp_path_factory):
     warnings = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, patch_docutils(), docutils_namespace():
         patch.setenv("LAGHU_HOME", str(folder))
-        for run in STUDY.values():
-            run.save()
+        for run in [*STUDY.values(), *ENGINE]:
+            RunRecord.model_validate(run.model_dump(warnings=False)).save()
         app = Sphinx(
             folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
             confoverrides={"extensions": ["myst_parser", "laghu.report.tradeoff_ext"], "numfig": True,
@@ -482,9 +523,23 @@ def test_the_page_holds_the_ranking_without_a_script(site):
         texts = [plain(cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", cells, re.S)]
         assert texts[:3] == [comparison.labels[line.Index], str(line.rank), f"{line.score:.3f}"]
     assert "See Table 1." in plain(html)
-    assert "study cpu, mean ± standard deviation over 3 seeds. Machine: Invented CPU, 2 threads." in plain(html)
+    assert "study cpu in invented, mean ± standard deviation over 3 seeds. Machine: Invented CPU, 2 threads." in plain(
+        html)
     assert "of an energy: TF-IDF + linear SVM." in plain(html)
     assert "laghu study gpu runs it" in plain(html)
+
+
+def test_tables_of_two_engines_are_told_apart(site):
+    html = site[0]["engine"]
+    assert re.findall(r'aria-label="(Weights: [^"]*)"', html) == [
+        "Weights: study cpu in invented", "Weights: study cpu in ONNX Runtime"]
+    bodies = re.findall(r"<tbody>(.*?)</tbody>", html, re.S)
+    rows = [[plain(name) for name in re.findall(r"<tr.*?<t[hd].*?>(.*?)</t[hd]>", body, re.S)] for body in bodies]
+    assert sorted(rows[1]) == ["8-bit weights", "ONNX Runtime, fp32"] and not set(rows[0]) & set(rows[1])
+    references = [re.findall(r'<tr class="[^"]*laghu-reference[^"]*".*?<p>(.*?)</p>', body, re.S) for body in bodies]
+    assert references == [["Baseline"], ["ONNX Runtime, fp32"]]
+    data = re.findall(r'href="(_downloads/[^"]*\.csv)"', html)
+    assert len(set(data)) == 2
 
 
 def test_weights_are_labelled_and_hidden_until_a_script_runs(site):
@@ -499,7 +554,7 @@ def test_weights_are_labelled_and_hidden_until_a_script_runs(site):
 
 
 def test_the_script_is_a_file_of_pages_that_need_it(site):
-    for page, needed in (("ours", True), ("theirs", True), ("index", False), ("wrong", False)):
+    for page, needed in (("ours", True), ("theirs", True), ("engine", True), ("index", False), ("wrong", False)):
         assert bool(re.search(r'<script defer="defer" src="_static/tradeoff\.js[^"]*"></script>', site[0][page])
                     ) == ("tradeoff.css" in site[0][page]) == needed
         assert not [tag for tag, attributes in elements(site[0][page]) if tag == "script" or any(

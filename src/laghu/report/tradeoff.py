@@ -32,8 +32,8 @@ EQUAL = 0.5
 _ENERGY = "inference_energy.kwh_per_1000_documents"
 # What a text of one run has to share with a text of another before their energies divide.
 _WORK = ["timing.sequence_length", "timing.throughput_batch_size"]
-# The baseline in each engine, and what tells which is whose.
-_CONTROLS = ["baseline", "quantization-fp32"]
+# The baseline in each engine that a front is drawn for, and what tells which rows are whose.
+CONTROLS = ("baseline", "quantization-fp32")
 _SAME_ENGINE = ["seed", "timing.engine"]
 _PRINTED = {"p": "perplexity", "t": "runtime_s", "e": "energy_kwh"}
 _COLOR = "#0072b2"
@@ -189,42 +189,53 @@ class Comparison:
         return self.samples.groupby(level="row", sort=False).std()
 
 
-def of_study(frame: pd.DataFrame) -> Comparison:
-    """Ratios of a study's rows to the baseline of the same seed, from the frame of its records.
+def of_study(frame: pd.DataFrame, control: str = "baseline") -> Comparison:
+    """Ratios of the rows of one engine to the control of the same engine and seed, from the frame of a study's records.
 
     P is the ratio of errors on the clean view, our extension. T is 1 over the speed-up, which was timed in turns with
-    the baseline at the study's batch size. E is the ratio of energies per 1,000 texts, to the baseline's in the same
-    engine: a quantised row's is to the row `quantization-fp32`.
+    the control at the study's batch size. E is the ratio of energies per 1,000 texts. Rows of another engine are left
+    out, as what was not timed under the same conditions stands on no front beside these.
+
+    Args:
+        control: of `CONTROLS`, the baseline as that engine runs it; its ratios are 1.
 
     Raises:
-        LaghuError: runs of one seed on different machines, or at different lengths or batch sizes; a baseline without
-            errors; or no run with all three ratios.
+        LaghuError: no such control; runs of one seed on different machines, or at different lengths or batch sizes; a
+            control without errors; or no run with all three ratios.
     """
+    if control not in CONTROLS:
+        raise LaghuError(f"{control!r} is no control of an engine; there are {', '.join(CONTROLS)}")
     frame = derived(frame)
-    baselines = frame[frame["row"] == "baseline"].set_index("seed")
-    if (1 - baselines[ACCURACY] <= 0).any():
+    timed = frame[frame["speed_up.median"].notna()]
+    controls = timed[timed["row"] == control].set_index(_SAME_ENGINE)
+    if (1 - controls[ACCURACY] <= 0).any():
         raise LaghuError("a baseline makes no error, so there is no ratio of errors to it")
-    encoders = frame[frame["speed_up.median"].notna() & frame["seed"].isin(baselines.index)]
-    _refuse_other_work(encoders, baselines)
-    errors = 1 - encoders["seed"].map(baselines[ACCURACY])
-    controls = encoders[encoders["row"].isin(_CONTROLS)].set_index(_SAME_ENGINE)[_ENERGY]
-    energy = pd.Series(controls.reindex(pd.MultiIndex.from_frame(encoders[_SAME_ENGINE])).to_numpy(), encoders.index)
+    encoders = timed[pd.MultiIndex.from_frame(timed[_SAME_ENGINE]).isin(controls.index)]
+    # The line of each run's control, by the run's name.
+    own = controls.reindex(pd.MultiIndex.from_frame(encoders[_SAME_ENGINE])).set_axis(encoders.index)
+    _refuse_other_work(encoders, own)
     ratios = pd.DataFrame({
-        "row": encoders["row"], "sample": encoders["seed"],
-        "p": (1 - encoders[ACCURACY]) / errors, "t": 1 / encoders["speed_up.median"], "e": encoders[_ENERGY] / energy,
+        "row": encoders["row"], "sample": encoders["seed"], "p": (1 - encoders[ACCURACY]) / (1 - own[ACCURACY]),
+        "t": 1 / encoders["speed_up.median"], "e": encoders[_ENERGY] / own[_ENERGY],
     }).dropna()
     if ratios.empty:
-        raise LaghuError("no run has a time and an energy beside those of the baseline of its seed; a score needs both")
-    ratios.loc[ratios["row"] == "baseline", ["p", "t", "e"]] = 1.0  # by definition; timed, it is 1 within the noise
+        raise LaghuError(f"no run has a time and an energy beside those of {control} in its engine and at its seed; "
+                         "a score needs both")
+    ratios.loc[ratios["row"] == control, ["p", "t", "e"]] = 1.0  # by definition; timed, it is 1 within the noise
     rows = in_order(list(ratios["row"].unique()))
-    unscored = in_order(list(set(frame["row"]) - set(rows)))
+    unscored = in_order(list(_of_no_other(frame, control) - set(rows)))
     return Comparison(
-        ratios.set_index(["row", "sample"]).sort_index().loc[rows], "baseline",
+        ratios.set_index(["row", "sample"]).sort_index().loc[rows], control,
         {row: Row.parse(row).label for row in rows}, "seed", "errors",
         tuple(Row.parse(row).label for row in unscored),
-        (_in_accuracy(baselines), _resolution(baselines), *_same_work(encoders, baselines, ratios),
-         *_estimated(encoders)),
+        (_in_accuracy(controls), _resolution(controls), *_same_work(encoders, own, ratios), *_estimated(encoders)),
     )
+
+
+def _of_no_other(frame: pd.DataFrame, control: str) -> set[str]:
+    """The rows of a study but those that stand beside another engine's control."""
+    others = frame[frame["row"].isin(set(CONTROLS) - {control})].set_index(_SAME_ENGINE).index
+    return set(frame[~pd.MultiIndex.from_frame(frame[_SAME_ENGINE]).isin(others)]["row"])
 
 
 def of_paper(papers: Papers, family: str) -> Comparison:
@@ -246,12 +257,12 @@ def of_paper(papers: Papers, family: str) -> Comparison:
                       "data set", "perplexity")
 
 
-def _refuse_other_work(encoders: pd.DataFrame, baselines: pd.DataFrame) -> None:
+def _refuse_other_work(encoders: pd.DataFrame, own: pd.DataFrame) -> None:
     for field in _WORK:
-        differing = encoders[encoders[field] != encoders["seed"].map(baselines[field])]
-        for run, seed, value in zip(differing.index, differing["seed"], differing[field], strict=True):
-            raise LaghuError(f"{run} has {field} {value:g}, its baseline {baselines[field][seed]:g}; their energies "
-                             "per text don't compare, so run both with the same settings")
+        differing = encoders.index[encoders[field] != own[field]]
+        for run in differing:
+            raise LaghuError(f"{run} has {field} {encoders[field][run]:g}, its baseline {own[field][run]:g}; their "
+                             "energies per text don't compare, so run both with the same settings")
 
 
 def _in_accuracy(baselines: pd.DataFrame) -> str:
@@ -271,11 +282,12 @@ def _resolution(baselines: pd.DataFrame) -> str:
             "what is closer than that is not told apart.")
 
 
-def _same_work(encoders: pd.DataFrame, baselines: pd.DataFrame, ratios: pd.DataFrame) -> list[str]:
+def _same_work(encoders: pd.DataFrame, own: pd.DataFrame, ratios: pd.DataFrame) -> list[str]:
     """What rows of the baseline's shape and precision are measured at; by their work it would be 1."""
-    alike = encoders["row"] != "baseline"
+    # Weights as integers are other work, which the precision of the rest does not say.
+    alike = pd.Series([row not in CONTROLS and Row.parse(row).of is None for row in encoders["row"]], encoders.index)
     for field in ("parameters.total", "flops_per_token", "precision"):
-        alike &= encoders[field] == encoders["seed"].map(baselines[field])
+        alike &= encoders[field] == own[field]
     means = ratios[alike.loc[ratios.index]].groupby("row")[["t", "e"]].mean()
     if means.empty:
         return []

@@ -1,8 +1,9 @@
 """Paper 3's equation for the book's pages: a table that the reader re-ranks, what it says, and a figure.
 
-Directives: `tradeoff-table`, `tradeoff-statements` and `tradeoff-figure`, each with the argument `study` (option
-`study`) or `paper3` (option `family`, as the paper's tables name it); option `name`. The table stands at equal weights;
-`book/_static/tradeoff.js` adds what moves them, on pages with such a table alone. What does not exist is a warning.
+Directives: `tradeoff-table`, `tradeoff-statements` and `tradeoff-figure`, each with the argument `study` (options
+`study` and `control`, the row that is the baseline in the engine shown) or `paper3` (option `family`, as the paper's
+tables name it); option `name`. The table stands at equal weights; `book/_static/tradeoff.js` adds what moves them, on
+pages with such a table alone. What does not exist is a warning.
 """
 
 import html
@@ -20,8 +21,8 @@ from laghu.report.claims.papers import TITLES, Papers
 from laghu.report.sphinx_ext import StudyDirective, not_run, study, table_of
 from laghu.report.tradeoff import EQUAL, EXPONENT, Comparison
 
-_OPTIONS = {"study": directives.unchanged_required, "family": directives.unchanged_required,
-            "name": directives.unchanged}
+_OPTIONS = {"study": directives.unchanged_required, "control": directives.unchanged_required,
+            "family": directives.unchanged_required, "name": directives.unchanged}
 # In the page from the start, so that a screen reader knows the status line before it changes; shown by the script.
 _WEIGHTS = """<div class="laghu-weights" role="group" aria-label="Weights: {about}" hidden>
 <div><label for="{id}-alpha">α, weight of time</label>
@@ -55,7 +56,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 class TradeoffDirective(StudyDirective):
-    """Something made from the ratios of one study, or of one family of models of paper 3."""
+    """Something made from the ratios of one study in one engine, or of one family of models of paper 3."""
 
     has_content = False
     option_spec: ClassVar = _OPTIONS
@@ -67,9 +68,11 @@ class TradeoffDirective(StudyDirective):
                 frame = study(name)
                 if frame.empty:
                     return [nodes.note("", nodes.paragraph("", not_run(name)))]
-                over = tables.over_seeds(frame, tables.SPREAD)
-                origin = f"study {name}, {over}. Machine: {tables.machines(frame)}"
-                return self.shown(tradeoff.of_study(frame), name, origin)
+                comparison = tradeoff.of_study(frame, self.options.get("control", "baseline"))
+                shown = frame[frame["row"].isin(comparison.labels)]
+                engine, over = shown["timing.engine"].iloc[0].partition(",")[0], tables.over_seeds(shown, tables.SPREAD)
+                origin = f"study {name} in {engine}, {over}. Machine: {tables.machines(shown)}"
+                return self.shown(comparison, name, origin)
             case "paper3":
                 if "family" not in self.options:
                     raise LaghuError("needs the option :family:")
@@ -85,9 +88,10 @@ class TradeoffDirective(StudyDirective):
         raise NotImplementedError
 
     def file_name(self, suffix: str) -> str:
-        """Of a generated file, a different one for each family."""
-        family = "".join(sign for sign in self.options.get("family", "") if sign.isalnum() or sign in "-_")
-        return "-".join(filter(None, ["tradeoff", family.lower()])) + suffix
+        """Of a generated file, a different one for each family and engine."""
+        parts = ("".join(sign for sign in self.options.get(name, "") if sign.isalnum() or sign in "-_")
+                 for name in ("family", "control"))
+        return "-".join(filter(None, ["tradeoff", *map(str.lower, parts)])) + suffix
 
 
 class TradeoffTable(TradeoffDirective):

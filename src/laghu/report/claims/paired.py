@@ -20,13 +20,14 @@ from laghu.report.rows import row_of
 class Gain:
     """Accuracy of one row minus another's on the clean view, a mean over seeds with its 95 % interval; fractions.
 
-    `p_values` are of McNemar's exact test, one for each seed.
+    `p_values` are of McNemar's exact test, one for each seed; `tests` is the number that they are corrected for.
     """
 
     difference: float
     low: float
     high: float
     p_values: tuple[float, ...]
+    tests: int
 
     @property
     def text(self) -> str:
@@ -38,6 +39,18 @@ class Gain:
     def kept(self) -> bool:
         """Is non-inferiority shown, within the margin of `statistics`, over several seeds?"""
         return len(self.p_values) >= statistics.FEWEST_SEEDS and self.low > -statistics.MARGIN
+
+    @property
+    def sign(self) -> int:
+        """1 if it is a gain beyond chance, -1 if it is a loss beyond chance, or else 0.
+
+        Beyond chance is what has an interval over several seeds on one side of 0 and differs at most of these seeds:
+        one seed of three is no finding. A seed differs by McNemar's test after Bonferroni's correction over `tests`.
+        """
+        differing = sum(p * self.tests < statistics.LEVEL for p in self.p_values)
+        if len(self.p_values) < statistics.FEWEST_SEEDS or 2 * differing <= len(self.p_values):
+            return 0
+        return (self.low > 0) - (self.high < 0)
 
 
 class Ratio(NamedTuple):
@@ -74,10 +87,15 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of one study, the baseline's among them."""
+    """Runs of one study, the baseline's among them; `tests` is the number of runs that the whole study has.
+
+    No table of the book tests a run more than once. So a correction for that many is at least as strict as a table's
+    own, which is Holm's over its rows, and no claim says more than the tables do.
+    """
 
     study: str
     records: tuple[RunRecord, ...]
+    tests: int
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -104,7 +122,7 @@ class Runs:
         ])
         low, high = statistics.pigeonhole(gains)
         p_values = (arithmetic.mcnemar_p(int(gain.sum()), int(np.abs(gain).sum())) for gain in gains)
-        return Gain(float(gains.mean()), low, high, tuple(p_values))
+        return Gain(float(gains.mean()), low, high, tuple(p_values), self.tests)
 
     def loss(self, row: str) -> Loss:
         """Accuracy on the clean view against the baseline's, in percent of it."""
@@ -123,6 +141,10 @@ class Runs:
         """How many seeds all these rows have."""
         return len(set.intersection(*(set(self._by_seed(row)) for row in rows)))
 
+    def students(self, row: str) -> int:
+        """Of how many two-step distillations the row's seeds are; the settings' own seed tells these apart."""
+        return len({record.settings["two_step"]["seed"] for record in self._by_seed(row).values()})
+
     def ratio(self, row: str, against: str, field: str) -> Ratio:
         """A field of one row over that of another, by seed."""
         logarithms = np.log((self.evidence.by_seed(row, field) / self.evidence.by_seed(against, field)).dropna())
@@ -140,25 +162,10 @@ def runs(studies: Mapping[str, Sequence[RunRecord]], *rows: str) -> Runs | None:
     """The first study that has runs of all these rows and a baseline, at one seed at least; cut to them."""
     wanted = {*rows, "baseline"}
     for study, loaded in studies.items():
-        found = Runs(study, tuple(record for record in loaded if row_of(record.run) in wanted))
+        found = Runs(study, tuple(record for record in loaded if row_of(record.run) in wanted), len(loaded))
         if found.seeds(*wanted):
             return found
     return None
-
-
-def beyond_chance(gains: Sequence[Gain]) -> list[int]:
-    """Of each gain of one claim: 1 if it is one beyond chance, -1 if it is a loss beyond chance, or else 0.
-
-    Beyond chance is what has an interval over several seeds on one side of 0, and on one seed at least a p of McNemar's
-    test below the level after Holm's correction over all seeds of all gains of the claim.
-    """
-    adjusted = iter(statistics.holm([p for gain in gains for p in gain.p_values]))
-    signs = []
-    for gain in gains:
-        differs = min([next(adjusted) for _ in gain.p_values]) < statistics.LEVEL
-        aside = (gain.low > 0) - (gain.high < 0)
-        signs.append(aside if differs and len(gain.p_values) >= statistics.FEWEST_SEEDS else 0)
-    return signs
 
 
 def off_one(ratios: Sequence[Ratio]) -> list[int]:
@@ -166,12 +173,3 @@ def off_one(ratios: Sequence[Ratio]) -> list[int]:
     adjusted = statistics.holm([ratio.p for ratio in ratios])
     return [0 if p >= statistics.LEVEL else 1 if ratio.mean > 1 else -1
             for ratio, p in zip(ratios, adjusted, strict=True)]
-
-
-def within(loss: Loss, f1: float, low: float, high: float) -> bool | None:
-    """Is a loss within a range? None if its interval doesn't tell, or macro-F1 says otherwise."""
-    if low <= loss.low and loss.high <= high and low <= f1 <= high:
-        return True
-    if (loss.high < low and f1 < low) or (loss.low > high and f1 > high):
-        return False
-    return None
