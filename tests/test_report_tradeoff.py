@@ -397,7 +397,8 @@ def test_statements_by_hand():
         "First at α = β: TINY, score 0.400, of one seed.",
         "TINY stays first from all energy to all time. Pairs that change places on the way: 0 of 6.",
         "On the Pareto front of errors, time and energy: 2 of 4 rows. Of these, first at no weights: LEAN.",
-        "Off the front, but before rows of it at α = β: CLUMSY (before 1 of the front, beaten by TINY).",
+        ("Off the front, but before a row of it at α = β: 1 of 2 rows. The first of them is CLUMSY, before 1 of the "
+         "front and beaten by TINY."),
         "What decides: errors multiply the score by 1.00 to 8.00, the cost by 0.05 to 1.00.",
         "Better than the baseline at α = β: 3 of 3 rows; with more errors than it: 2 of these.",
         f"The exponent 1.5 is a rate of exchange: half the time and energy pays for 58.7{NBSP}% more errors, a tenth "

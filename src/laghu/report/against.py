@@ -151,7 +151,7 @@ def _text(numbers: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         f"95 % interval ({scale.symbol})": tables.intervals(lines, scale),
         "Holm-adjusted p": [tables.range_of_p(line.holm_lowest, line.holm_highest) for line in lines.itertuples()],
         "Seeds that differ": [f"{line.seeds_differ:.0f} of {line.seeds:.0f}" for line in lines.itertuples()],
-        "Verdict": lines["verdict"],
+        "Difference shown": lines["verdict"],
     }).mask(empty, "–")
     return pd.concat([tables.rendered(numbers, list(fields)), text.rename(index=lambda name: Row.parse(name).label)],
                      axis=1)

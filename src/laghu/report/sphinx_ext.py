@@ -50,9 +50,9 @@ _INTERVAL = "Interval: 95 % bootstrap that resamples seeds and test rows (test r
 _COMPARED = f" Percentage points against the baseline of the same seed on the same test rows. {_INTERVAL}"
 _HOLM = ("Holm-adjusted p: McNemar's exact test of each seed, corrected for all rows and seeds of the table, "
          "lowest–highest over seeds. Seeds that differ: adjusted p below 0.05.")
-_AGAINST = (f" with the same seed on the same clean test rows, in percentage points. {_INTERVAL} {_HOLM} Verdict: "
-            "“better” or “worse” where the whole interval lies on one side of 0 and a seed differs; no difference "
-            "shown is not equality, and one seed gives no verdict.")
+_AGAINST = (f" with the same seed on the same clean test rows, in percentage points. {_INTERVAL} {_HOLM} "
+            "Difference shown: “better” or “worse” where the whole interval lies on one side of 0 and a seed differs. "
+            "“None” is not equality, and one seed shows nothing.")
 # What a reader has to know of a table's columns.
 _NOTES = {
     "summary": " Training CO₂e is that of a row's own stages.",

@@ -63,7 +63,7 @@ def against(
 
     Differences, intervals and p-values are those of `compare`; Holm's correction is over all rows and seeds given.
     A row is "better" or "worse" if its interval lies on one side of 0 and a seed's corrected p is below 0.05, and
-    otherwise there is "no difference shown". One seed says nothing of other seeds: its verdict is "one seed". Runs
+    otherwise "none": no difference is shown. One seed says nothing of other seeds: its verdict is "one seed". Runs
     without a run of their reference at their seed are left out.
 
     Args:
@@ -186,4 +186,4 @@ def _direction(line: tuple) -> str:
         return "one seed"
     if line.seeds_differ and line.low > 0:
         return "better"
-    return "worse" if line.seeds_differ and line.high < 0 else "no difference shown"
+    return "worse" if line.seeds_differ and line.high < 0 else "none"

@@ -348,13 +348,13 @@ def _front(comparison: Comparison) -> str:
 
 def _dominated(comparison: Comparison) -> str:
     table, beats = ranking(comparison.ratios), dominates(comparison.ratios)
-    parts = []
-    for row in table.index[table["above"] > 0]:
-        by = comparison.labels[beats.loc[table.index, row].idxmax()]  # the best-placed of those that beat it
-        parts.append(f"{comparison.labels[row]} (before {table.loc[row, 'above']} of the front, beaten by {by})")
-    if not parts:
+    early, off = table[table["above"] > 0], (~table["front"]).sum()
+    if early.empty:
         return "Off the front, but before a row of it at α = β: none."
-    return f"Off the front, but before rows of it at α = β: {'; '.join(parts)}."
+    row = early.index[0]
+    by = comparison.labels[beats.loc[table.index, row].idxmax()]  # the best-placed of those that beat it
+    return (f"Off the front, but before a row of it at α = β: {len(early)} of {off} rows. The first of them is "
+            f"{comparison.labels[row]}, before {early.loc[row, 'above']} of the front and beaten by {by}.")
 
 
 def _decides(comparison: Comparison) -> str:
