@@ -61,6 +61,7 @@ def test_no_deviation_is_written_where_there_is_none(deviation):
 def test_small_is_not_written_as_zero():
     assert Unit(1, "", 2).number(0.0004) == "0.0004"
     assert Unit(1, "", 2).number(0.0) == "0.00"
+    assert Unit(100, "", 1).number(0.1 + 0.2 - 0.3) == "0.0"
 
 
 def test_a_unit_holds_for_a_whole_column():

@@ -12,6 +12,9 @@ _DIGESTS = {"commit", "data_sha256", "run_key"}
 _PREFIXES = ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 _HOUR, _MINUTE = 3600, 60
 
+# What is left of a difference of equal numbers, in any unit that is shown.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -26,6 +29,8 @@ class Unit:
         if value is None or math.isnan(value):
             return "–"
         scaled = value * self.factor
+        if abs(scaled) < _ROUNDING:
+            scaled = 0.0
         text = f"{scaled:,.{self.decimals}f}"
         return f"{scaled:.1g}" if scaled and not float(text.replace(",", "")) else text
 

@@ -22,7 +22,7 @@ from laghu.report.claims.papers import Papers
 from laghu.spec import Study
 
 # Whose records claims are held to, the paper's own shape first.
-STUDIES = ("gpu", "cpu", "cpu-ablations", "cpu-words")
+STUDIES = ("gpu", "cpu", "cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent")
 
 
 def claims(

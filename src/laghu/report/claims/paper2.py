@@ -315,7 +315,7 @@ def _changed(ours: Runs) -> str:
 
 
 def _tasks(records: Records, labelled_words: Tokens) -> Claim:
-    """Entities against parts of speech, decided by a two-step row alone; topics must not lie outside them."""
+    """Entities and parts of speech as the ends of all tasks, decided by a two-step row that tasks on texts have too."""
     verdict, measured, reason = Verdict.NOT_TESTABLE, NOT_RUN, "It takes the same compression on all these tasks."
     if common := _row_of_both(labelled_words):
         study, row = common
@@ -324,26 +324,48 @@ def _tasks(records: Records, labelled_words: Tokens) -> Claim:
         lines = {corpus: tokens.differences(loaded).loc[row] for corpus, loaded in own.items()}
         entities, parts = (Loss.of(line["difference"], line["low"], line["high"], _token_base(own[corpus]))
                            for corpus, line in lines.items())
-        topics = runs({study: records.get(study, ())}, row)
-        topic = topics.loss(row) if topics else None
+        small = next(record for record in own[_ENTITIES] if tokens.row(record) == row)
+        texts = _on_texts(records, row, small)
         measured = (f"F1 of entities {entities.text}; accuracy of parts of speech {parts.text}"
-                    + (f"; accuracy of topics {topic.text}" if topic else "")
-                    + f" ({Row.parse(row).label}, study {study}, {tables.seeds(tokens.frame(own[_ENTITIES]))}).")
-        outside = topic is not None and (topic.low > entities.high or topic.high < parts.low)
+                    + "".join(f"; accuracy on {corpus} {loss.text}" for corpus, loss in texts.items())
+                    + f" ({Row.parse(row).label}, {tables.seeds(tokens.frame(own[_ENTITIES]))}).")
         if Row.parse(row).technique != "two-step":
             reason = "Ours are pruned FFN neurons; it takes the paper's four steps on all these tasks."
         elif min(line["seeds"] for line in lines.values()) < statistics.FEWEST_SEEDS:
             reason = ONE_SEED
-        elif entities.high < parts.low or outside:
-            verdict, reason = Verdict.CONTRADICTED, f"The intervals of our losses lie in another order. {_OWN_TASKS}"
-        elif entities.low > parts.high:
-            verdict, reason = Verdict.CONFIRMED, f"The intervals of our losses lie in this order. {_OWN_TASKS}"
+        elif not texts:
+            reason = "It takes tasks on whole texts with the same small encoder."
         else:
-            reason = f"The intervals of our losses overlap. {_OWN_TASKS}"
+            verdict, reason = _ends(entities, parts, list(texts.values()))
     return Claim(
         2, "Of the tasks, named entities suffer most from compression and parts of speech least.", "text, as quoted by "
         "a third party", NOTHING_PRINTED, measured, verdict, reason,
     )
+
+
+def _ends(most: Loss, least: Loss, between: Sequence[Loss]) -> tuple[Verdict, str]:
+    """Do all intervals lie between those of two losses? Contradicted if one lies beyond; open where they overlap."""
+    if most.high < least.low or any(loss.low > most.high or loss.high < least.low for loss in between):
+        return Verdict.CONTRADICTED, f"The intervals of our losses lie in another order. {_OWN_TASKS}"
+    if all(least.high < loss.low and loss.high < most.low for loss in between):
+        return Verdict.CONFIRMED, f"The intervals of our losses lie in this order. {_OWN_TASKS}"
+    return Verdict.NOT_TESTABLE, f"The intervals of our losses overlap. {_OWN_TASKS}"
+
+
+def _on_texts(records: Records, row: str, small: TokenRecord) -> dict[str, Loss]:
+    """Losses of accuracy of that row, by corpus of whole texts, where it is fine-tuned from the same small encoder."""
+    student = _student(small)
+    losses = {}
+    for study, loaded in records.items():
+        ours = runs({study: [one for one in loaded if row_of(one.run) != row or _student(one) == student]}, row)
+        if ours and ours.seeds(row, "baseline") >= statistics.FEWEST_SEEDS:
+            losses.setdefault(ours.records[0].corpus, ours.loss(row))
+    return losses
+
+
+def _student(record: RunRecord | TokenRecord) -> list[object]:
+    """What a small encoder comes of."""
+    return [record.settings.get(group) for group in ("architecture", "pretraining", "two_step")]
 
 
 def _row_of_both(labelled_words: Tokens) -> tuple[str, str] | None:
