@@ -174,7 +174,7 @@ def test_frame_has_a_column_for_each_dotted_name():
     table = records.frame(study)
     expected = [
         flat({name: value for name, value in record.model_dump().items() if name not in NOT_IN_THE_FRAME})
-        | {"resumed": False}
+        | {"resumed": False, "taught_by_ensemble": False}
         for record in study
     ]
     assert set(table.columns) == set().union(*expected)
