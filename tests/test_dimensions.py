@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+import random_models
 import torch
 from transformers import (
     AutoModelForMaskedLM,
@@ -41,18 +42,8 @@ CHANNELS = [[0, 1, 2, 3, 12, 13, 14, 15], [4, 5, 6, 7, 8, 9, 10, 11]]
 
 
 def random_model(config=BertConfig, kind=BertForSequenceClassification, **shape):
-    """Everything random, biases and layer norms included, and no dropout. 2 layers of 16 with 4 heads of 4."""
-    torch.manual_seed(0)
-    electra = {"embedding_size": 16} if config is ElectraConfig else {}
-    model = kind(config(**{
-        "vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 16, "max_position_embeddings": 64, "num_labels": 3,
-        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-    } | electra | shape))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.normal_(1.0 if "norm.weight" in name.lower() else 0.0, 0.5)
-    return model.double().eval()
+    """In double precision, with FFNs as wide as the hidden size, so that a size alone doesn't tell what is hidden."""
+    return random_models.random_model(config, kind, **{"vocab_size": 60, "intermediate_size": 16} | shape).double()
 
 
 def half(model):

@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from random_models import random_model
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
@@ -42,21 +43,6 @@ every_model = pytest.mark.parametrize(("config", "kind"), MODELS, ids=lambda val
 KEPT = [1, 2, 4, 7, 8, 11, 13, 14]
 DROPPED = [0, 3, 5, 6, 9, 10, 12, 15]
 UNUSED_CHANNELS = [2, 3, 6, 7, 10, 11, 14, 15]
-
-
-def random_model(config=BertConfig, kind=BertForMaskedLM, seed=0, **shape):
-    """Everything random, biases and layer norms included, and no dropout. 2 layers of 16 with 4 heads of 4."""
-    torch.manual_seed(seed)
-    electra = {"embedding_size": shape.get("hidden_size", 16)} if config is ElectraConfig else {}
-    model = kind(config(**{
-        "vocab_size": 160, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 12, "max_position_embeddings": 64, "num_labels": 3,
-        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-    } | electra | shape))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.normal_(1.0 if "norm.weight" in name.lower() else 0.0, 0.5)
-    return model.eval()
 
 
 def logits_of(model, batch):

@@ -189,7 +189,7 @@ class TwoStep(_Settings):
             raise ValueError("positions 'with_padding' needs rows 'padded': packed rows have no padding")
         return self
 
-    def refuse_growth(self, shape: "Architecture") -> None:
+    def refuse_growth(self, shape: Architecture) -> None:
         """Before anything is trained: does the small encoder come out of one of that shape?
 
         Raises:
@@ -525,8 +525,8 @@ class TokenRun(_Settings):
     def on_texts(self) -> RunSpec:
         """A run on texts of the same name, seed, encoder and measuring: what the two kinds share goes by it."""
         shared = ("study", "pruning_level", "distillation", "seed", "model", "architecture", "pretraining", "measuring")
-        own = {"two_step": self.two_step} if self.two_step else {}
-        return RunSpec(technique=self._technique, **own, **{name: getattr(self, name) for name in shared})
+        return RunSpec(technique=self._technique, two_step=self.two_step or TwoStep(),
+                       **{name: getattr(self, name) for name in shared})
 
     @property
     def _technique(self) -> Technique:

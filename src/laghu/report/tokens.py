@@ -222,9 +222,8 @@ def rendered(records: Sequence[TokenRecord], name: str) -> pd.DataFrame:
 
 def terminal(study: str) -> list[str]:
     """The scores of a study as plain text, one for each corpus with a record, with what they are taken over."""
-    recorded = {record.corpus for record in records.load_tokens(study)}
     corpora = dict.fromkeys(run.corpus for run in Study.load(study).tokens)
-    return [_terminal(listed(study, corpus)) for corpus in corpora if corpus in recorded]
+    return [_terminal(loaded) for corpus in corpora if (loaded := listed(study, corpus))]
 
 
 def _terminal(records: Sequence[TokenRecord]) -> str:

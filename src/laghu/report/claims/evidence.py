@@ -11,6 +11,7 @@ NOT_RUN = "not run yet"
 NOTHING_TO_MEASURE = "nothing to measure: both sides are printed"
 OWN_ROW = "in a row of its own, on our encoder"
 NOTHING_PRINTED = "No number of it was seen."
+TAKES_RUNS = "It takes runs of our own at several seeds."
 ONE_SEED = "Our runs have one seed so far; it takes several."
 
 

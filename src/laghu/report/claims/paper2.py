@@ -9,7 +9,7 @@ from laghu.records import RunRecord, TokenRecord
 from laghu.report import statistics, tables, tokens
 from laghu.report.claims import arithmetic
 from laghu.report.claims.claim import Claim, Verdict
-from laghu.report.claims.evidence import NOT_RUN, NOTHING_PRINTED, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW
+from laghu.report.claims.evidence import NOT_RUN, NOTHING_PRINTED, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW, TAKES_RUNS
 from laghu.report.claims.paired import Loss, Runs, runs
 from laghu.report.claims.papers import Papers
 from laghu.report.rows import Row, in_order, row_of
@@ -213,7 +213,7 @@ def _trimmed_here(papers: Papers, row: str, records: Records) -> Claim:
     shares = ", ".join(f"{100 * printed / size:.0f} % of {model}'s" for model, size in
                        papers.shapes["vocabulary"].items())
     ours, measured = runs(records, row), NOT_RUN
-    verdict, reason = Verdict.NOT_TESTABLE, _TAKES_RUNS
+    verdict, reason = Verdict.NOT_TESTABLE, TAKES_RUNS
     if ours:
         gain, f1 = ours.gain(row, "baseline"), ours.loss_of_f1(row)
         size = ours.records[0].settings["architecture"]["vocab_size"]
@@ -386,7 +386,6 @@ def _closeness(row: Row) -> tuple[bool, float, bool]:
     return row.technique == "two-step", row.level, row.distillation is None
 
 
-_TAKES_RUNS = "It takes runs of our own at several seeds."
 _AN_AVERAGE = ("The range is of averages over four tasks and three languages, and one task in one language may lie on "
                "either side of its average.")
 _ONE_STUDENT = "One student each, so that the luck of its distillation can't be told from the choice."
@@ -398,7 +397,7 @@ _WITHIN_MARGIN_OPEN = "The interval of our difference includes the margin."
 def _too_few(ours: Runs | None, *rows: str) -> str | None:
     """What rows of two-step distillation lack for a comparison, if anything: runs, seeds or students."""
     if ours is None:
-        return _TAKES_RUNS
+        return TAKES_RUNS
     if ours.seeds(*rows) < statistics.FEWEST_SEEDS:
         return ONE_SEED
     return f"{_ONE_STUDENT} {_scale(ours)}" if min(map(ours.students, rows)) < statistics.FEWEST_SEEDS else None

@@ -11,7 +11,7 @@ from laghu.records import RunRecord
 from laghu.report import statistics, tradeoff
 from laghu.report.claims import arithmetic, paired
 from laghu.report.claims.claim import Claim, Verdict
-from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW
+from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE, ONE_SEED, OWN_ROW, TAKES_RUNS
 from laghu.report.claims.paired import Ratio, Runs, runs
 from laghu.report.claims.papers import Papers
 
@@ -383,7 +383,7 @@ def _scale(ours: Runs) -> str:
 
 def _why_open(ours: Runs | None, undecided: str, *rows: str) -> str:
     if ours is None:
-        return "It takes runs of our own at several seeds."
+        return TAKES_RUNS
     return ONE_SEED if ours.seeds(*rows) < statistics.FEWEST_SEEDS else f"{undecided} {_scale(ours)}"
 
 
