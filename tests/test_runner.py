@@ -1,14 +1,17 @@
-"""What is kept of an executed notebook."""
+"""What a notebook is told, and what is kept of an executed one."""
 
 import base64
 import io
 
 import nbformat
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
+from papermill.translators import PythonTranslator
 from PIL import Image
 
-from laghu import runner
+from laghu import paths, runner
+from laghu.spec import RunSpec, Study
 
 
 def pixels(png: str) -> np.ndarray:
@@ -46,3 +49,13 @@ def test_notes_of_papermill_go_and_other_metadata_stays():
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {"input_path": "/somewhere"}})
     runner._strip(notebook)
     assert "papermill" not in notebook.metadata and notebook.cells[0].metadata == {"tags": ["parameters"]}
+
+
+@pytest.mark.parametrize("study", sorted(file.stem for file in paths.studies().glob("*.yaml")))
+def test_a_notebook_reads_its_parameters_as_they_were_meant(study):
+    """They are written into it as Python, by papermill."""
+    for spec in Study.load(study).runs:
+        told: dict = {}
+        exec(PythonTranslator.codify(runner.parameters(spec)), told)
+        told.pop("__builtins__")
+        assert RunSpec(technique=spec.technique, **told) == spec

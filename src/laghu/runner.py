@@ -39,8 +39,13 @@ def execute(spec: RunSpec) -> Path:
     Raises:
         papermill.PapermillExecutionError: a cell failed.
     """
-    parameters = spec.model_dump(exclude_unset=True, exclude={"technique"})
-    return execute_template(spec.technique, title(spec), parameters, paths.results(spec.study) / f"{spec.run}.ipynb")
+    target = paths.results(spec.study) / f"{spec.run}.ipynb"
+    return execute_template(spec.technique, title(spec), parameters(spec), target)
+
+
+def parameters(spec: RunSpec) -> dict[str, Any]:
+    """What a template is told: what the study says of the run, in the types of JSON. papermill takes no others."""
+    return spec.model_dump(mode="json", exclude_unset=True, exclude={"technique"})
 
 
 def execute_template(name: str, heading: str, parameters: dict[str, Any], target: Path) -> Path:
