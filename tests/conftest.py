@@ -23,7 +23,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return backbones.train_tokenizer(HEADLINES, vocab_size=150, max_length=64)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_bert() -> Callable[..., BertForSequenceClassification]:
     """Makes a random classifier: 2 layers of 16 with 4 heads and 12 neurons, 3 labels, no dropout, in eval mode.
 

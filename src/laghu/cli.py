@@ -1,6 +1,8 @@
-"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `schema` and `book`."""
+"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `classify`, `schema` and
+`book`."""
 
 import argparse
+import os
 import sys
 
 from laghu import paths, records
@@ -124,6 +126,21 @@ def book(arguments: argparse.Namespace) -> None:
     print(build())
 
 
+def classify(arguments: argparse.Namespace) -> None:
+    from laghu import lines
+    from laghu.inference import Classifier
+
+    classifier = Classifier(
+        arguments.model, engine=arguments.engine, threads=arguments.threads, max_length=arguments.max_length
+    )
+    sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        lines.classify(classifier, sys.stdin.buffer, sys.stdout, sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read along has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _draw_headline(name: str) -> None:
     """Keep the study's first figure beside its records, for the README."""
     from laghu.report import figures, style, tables
@@ -156,6 +173,10 @@ def _parser() -> argparse.ArgumentParser:
     staged.add_argument("--jobs", type=int, default=1, help="processes side by side where that is of use")
     add(table, "print the results of a study", "study")
     add(check, "fail if a published study is stale", "study")
+    labelled = add(classify, "label lines of text from standard input, as lines of JSON", "model")
+    labelled.add_argument("--engine", default="onnxruntime", help="onnxruntime, or openvino where it is installed")
+    labelled.add_argument("--threads", type=int, help="processor threads; all by default")
+    labelled.add_argument("--max-length", type=int, help="tokens read of a text; the model's positions by default")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
     return parser

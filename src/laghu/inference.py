@@ -1,0 +1,234 @@
+"""Labels for texts by a compressed classifier: the way from a headline to its topic that a deployment takes.
+
+    texts -> chunks -> [tokens -> batches of about one length -> engine -> probabilities] -> labels, in order
+
+A chunk goes all the way in one thread, and as many chunks at once as there are threads. So tokenising and computing
+overlap, a small model needs no threads within a product, and memory is that of a few chunks however long the stream.
+Within a chunk texts are sorted by length, so that hardly any time goes into padding.
+
+Neither PyTorch nor transformers is loaded: a folder is read by the tokenizers library and an engine (`laghu.engines`).
+"""
+
+import json
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from laghu import engines
+from laghu.errors import LaghuError
+
+# Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
+CHUNK = 1024
+# Tokens of a batch, padding included: larger ones leave the processor's caches.
+BATCH_TOKENS = 4096
+# Chunks under way or waiting, for each thread.
+_AHEAD = 2
+# RoBERTa and its kin count positions from the one after padding.
+_OFFSET_BY_PADDING = ("roberta", "xlm-roberta", "camembert")
+
+Done = TypeVar("Done")
+
+
+class Prediction(NamedTuple):
+    """The likeliest label of a text and its probability by the model, which need not be calibrated."""
+
+    label: str
+    probability: float
+
+
+class Classifier:
+    """A classifier of whole texts, loaded from a folder.
+
+    Attributes:
+        labels: in the order of the columns of `probabilities`.
+        max_length: tokens that are read of a text, special ones among them; what follows is cut.
+        threads: processor threads in use.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, engine: str = "onnxruntime", threads: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            folder: with `config.json`, `tokenizer.json` and the file that the engine reads.
+            engine: a name in `engines.ENGINES`.
+            threads: None: one for each core that this process may use.
+            max_length: None: as many as the model has positions.
+
+        Raises:
+            LaghuError: a file is missing or of another kind, the model is for another task, the engine is not
+                installed, or a value is out of bounds.
+        """
+        folder = Path(folder)
+        config = _config(folder)
+        self.labels = _labels(folder, config)
+        self.max_length = _max_length(folder, config, max_length)
+        self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
+        if self.threads < 1:
+            raise LaghuError(f"threads {threads} must be at least 1")
+        self._tokenizer = _tokenizer(folder, self.max_length)
+        self._padding = config.get("pad_token_id") or 0
+        self._run = engines.load(engine, folder)
+
+    def __call__(self, text: str) -> Prediction:
+        """The label of one text."""
+        return next(self.stream([text]))
+
+    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """A prediction for each text, in their order, while they come; a warning at the end if any had to be cut."""
+        cut = 0
+        for probabilities, longer in _in_order(self._classify, _chunks(texts, CHUNK), self.threads):
+            cut += longer
+            best = probabilities.argmax(axis=1)
+            for label, probability in zip(best.tolist(), probabilities.max(axis=1).tolist(), strict=True):
+                yield Prediction(self.labels[label], probability)
+        if cut:
+            warnings.warn(f"{cut:,} texts have more than {self.max_length} tokens; what follows these was not read",
+                          stacklevel=2)
+
+    def probabilities(self, texts: Iterable[str]) -> np.ndarray:
+        """Of each text (rows) and label, (texts, labels) float32."""
+        parts = [part for part, _ in _in_order(self._classify, _chunks(texts, CHUNK), self.threads)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), dtype=np.float32)
+
+    def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
+        encodings = self._tokenizer.encode_batch_fast(texts)
+        ids = [encoding.ids for encoding in encodings]
+        logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
+        for rows in by_length([len(row) for row in ids], BATCH_TOKENS):
+            logits[rows] = self._run(*padded([ids[row] for row in rows], self._padding))
+        return softmax(logits), sum(bool(encoding.overflowing) for encoding in encodings)
+
+
+def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Rows in batches of about one length, the longest first.
+
+    A batch holds at most that many tokens with its padding, or a single row.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    start = 0
+    while start < len(order):
+        end = start + max(1, tokens // max(1, lengths[order[start]]))
+        yield order[start:end]
+        start = end
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and mask of a batch, each (rows, longest) int64."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, padding, dtype=np.int64)
+    ids[mask] = np.concatenate(rows)
+    return ids, mask.astype(np.int64)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of each row."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    texts = iter(texts)
+    while chunk := list(islice(texts, size)):
+        yield chunk
+
+
+def _in_order(work: Callable[[list[str]], Done], chunks: Iterator[list[str]], threads: int) -> Iterator[Done]:
+    """`work` of each chunk, several at once, in the order of the chunks, which are drawn shortly before their turn."""
+    first = list(islice(chunks, 2))
+    if len(first) < 2:  # to start threads would take longer
+        yield from map(work, first)
+        return
+    waiting: deque[Future[Done]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="laghu")
+    try:
+        for chunk in chain(first, chunks):
+            waiting.append(pool.submit(work, chunk))
+            if len(waiting) > _AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+# ------------------------------------------------------------------------------------------------ a model's folder
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The configuration as it stands in the folder.
+
+    Raises:
+        LaghuError: there is none, or it is no mapping.
+    """
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LaghuError(f"{folder} has no config.json; give the folder of a model") from None
+    except (OSError, ValueError) as error:
+        raise LaghuError(f"{file} can't be read as JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise LaghuError(f"{file} holds no configuration of a model")
+    return config
+
+
+def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
+    """Labels in the order of their ids.
+
+    Raises:
+        LaghuError: the model is no classifier of whole texts, or its labels are not numbered from 0.
+    """
+    kinds = config.get("architectures") or ["model without a head"]
+    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
+        raise LaghuError(f"{folder.name} is a {', '.join(map(str, kinds))}; give a classifier of whole texts "
+                         "(...ForSequenceClassification)")
+    names = config.get("id2label")
+    if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
+        raise LaghuError(f"{folder.name}/config.json: id2label must name the labels 0, 1, 2, ...")
+    return [str(names[str(index)]) for index in range(len(names))]
+
+
+def _max_length(folder: Path, config: dict[str, Any], wanted: int | None) -> int:
+    """Tokens to read of a text.
+
+    Raises:
+        LaghuError: more than the model has positions, or too few for a token between the special ones.
+    """
+    most = config.get("max_position_embeddings", 512)
+    if config.get("model_type") in _OFFSET_BY_PADDING:
+        most -= config.get("pad_token_id", 1) + 1
+    length = most if wanted is None else wanted
+    if not 3 <= length <= most:
+        raise LaghuError(f"max_length {length} must be from 3 to {most}, the positions of {folder.name}")
+    return length
+
+
+def _tokenizer(folder: Path, max_length: int) -> Tokenizer:
+    """The folder's tokenizer, which cuts to that many tokens and does not pad.
+
+    Raises:
+        LaghuError: there is none that can be read.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise LaghuError(f"{folder.name} has no tokenizer.json; save the model with its fast tokenizer")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare ones
+        raise LaghuError(f"{folder.name}/tokenizer.json can't be read ({error})") from None
+    tokenizer.enable_truncation(max_length)
+    tokenizer.no_padding()
+    return tokenizer
