@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from laghu import engines
+from laghu import engines, wordwise
 from laghu.errors import LaghuError
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
@@ -76,7 +76,7 @@ class Classifier:
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
-        self._tokenizer = _tokenizer(folder, self.max_length)
+        self._tokens = wordwise.tokens(_tokenizer(folder), self.max_length)
         self._padding = config.get("pad_token_id") or 0
         self._run = engines.load(engine, folder)
 
@@ -103,12 +103,11 @@ class Classifier:
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
-        encodings = self._tokenizer.encode_batch_fast(texts)
-        ids = [encoding.ids for encoding in encodings]
+        ids, cut = self._tokens(texts)
         logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
         for rows in by_length([len(row) for row in ids], BATCH_TOKENS):
             logits[rows] = self._run(*padded([ids[row] for row in rows], self._padding))
-        return softmax(logits), sum(bool(encoding.overflowing) for encoding in encodings)
+        return softmax(logits), cut
 
 
 def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
@@ -129,7 +128,7 @@ def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[np.ndarray, np.
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, padding, dtype=np.int64)
-    ids[mask] = np.concatenate(rows)
+    ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())
     return ids, mask.astype(np.int64)
 
 
@@ -216,8 +215,8 @@ def _max_length(folder: Path, config: dict[str, Any], wanted: int | None) -> int
     return length
 
 
-def _tokenizer(folder: Path, max_length: int) -> Tokenizer:
-    """The folder's tokenizer, which cuts to that many tokens and does not pad.
+def _tokenizer(folder: Path) -> Tokenizer:
+    """The folder's tokenizer.
 
     Raises:
         LaghuError: there is none that can be read.
@@ -226,9 +225,6 @@ def _tokenizer(folder: Path, max_length: int) -> Tokenizer:
     if not file.is_file():
         raise LaghuError(f"{folder.name} has no tokenizer.json; save the model with its fast tokenizer")
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        return Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare ones
         raise LaghuError(f"{folder.name}/tokenizer.json can't be read ({error})") from None
-    tokenizer.enable_truncation(max_length)
-    tokenizer.no_padding()
-    return tokenizer
