@@ -135,11 +135,11 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_asked(lengths, toke
 
 
 @settings(deadline=None)
-@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=5), st.integers(0, 9))
-def test_padding_by_hand(rows, padding):
-    ids, mask = inference.padded(rows, padding)
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_padding_by_hand(rows):
+    ids, mask = engines.padded(rows)
     longest = max(map(len, rows))
-    assert ids.tolist() == [row + [padding] * (longest - len(row)) for row in rows]
+    assert ids.tolist() == [row + [0] * (longest - len(row)) for row in rows]
     assert mask.tolist() == [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
     assert ids.dtype == mask.dtype == np.int64
 

@@ -1,24 +1,35 @@
-"""What computes logits from token ids, without PyTorch: each engine reads a file of its own from a model's folder.
+"""What computes logits from token ids, each in its own library, from a model's folder.
 
-An engine is called from several threads at once, each with a batch of its own. So it uses one thread for a call: for
-models this small, products are too short to be worth sharing.
+An engine is called from several threads at once, each with a batch of its own. A call uses one thread of the processor:
+products of models this small are too short to be shared.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from laghu.errors import LaghuError
 
-# Token ids and mask, each (rows, length) int64, to logits, (rows, labels) float32.
-Engine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
 ONNX = "model.onnx"
 
+Rows = Sequence[Sequence[int]]
 
-def onnxruntime(folder: Path) -> Engine:
+
+class Engine(NamedTuple):
+    """How to get logits, and what is best asked for at a time."""
+
+    # Token ids of each text of a batch to logits, (texts, labels) float32.
+    run: Callable[[Rows], np.ndarray]
+    # Tokens of a batch, padding included: of larger ones the processor's caches hold too little.
+    batch_tokens: int = 4096
+
+
+def onnxruntime(folder: Path, threads: int) -> Engine:
     """ONNX Runtime on the processor, for `model.onnx` in fp32 or in integers (`laghu.quantization`)."""
     import onnxruntime as runtime
 
@@ -28,55 +39,86 @@ def onnxruntime(folder: Path) -> Engine:
     try:
         session = runtime.InferenceSession(_file(folder), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a hierarchy of the library's own that it does not export
-        raise LaghuError(f"{folder.name}/{ONNX} can't be loaded by onnxruntime ({_first_line(error)})") from None
+        raise _unreadable(folder, "onnxruntime", error) from None
     names = {node.name for node in session.get_inputs()}
-
-    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        return session.run(["logits"], {name: values for name, values in given.items() if name in names})[0]
-
-    return run
+    return Engine(lambda rows: session.run(["logits"], _inputs(rows, names))[0])
 
 
-def openvino(folder: Path) -> Engine:
-    """OpenVINO on the processor, for the same file; in bf16 where the processor has instructions for it."""
-    from openvino import Core, properties
+def openvino(folder: Path, threads: int) -> Engine:
+    """OpenVINO on the processor in fp32, or as the file says."""
+    return _openvino(folder, threads, "f32")
 
-    core = Core()
+
+def openvino_bf16(folder: Path, threads: int) -> Engine:
+    """OpenVINO on the processor in bf16: where there are no instructions for it, as fp32."""
+    return _openvino(folder, threads, "bf16")
+
+
+def _openvino(folder: Path, threads: int, precision: str) -> Engine:
+    from openvino import Core
+
     try:
-        model = core.compile_model(str(_file(folder)), "CPU", {
-            properties.inference_num_threads: 1,
-            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+        # Requests of different streams run side by side, each on one thread.
+        model = Core().compile_model(str(_file(folder)), "CPU", {
+            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": precision,
         })
     except RuntimeError as error:
-        raise LaghuError(f"{folder.name}/{ONNX} can't be loaded by openvino ({_first_line(error)})") from None
+        raise _unreadable(folder, "openvino", error) from None
     names = {name for port in model.inputs for name in port.names}
+    own = threading.local()
 
-    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        request = model.create_infer_request()
-        return request.infer({name: values for name, values in given.items() if name in names})["logits"].copy()
+    def run(rows: Rows) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = model.create_infer_request()
+        return own.request.infer(_inputs(rows, names))["logits"].copy()
 
-    return run
-
-
-ENGINES: dict[str, Callable[[Path], Engine]] = {"onnxruntime": onnxruntime, "openvino": openvino}
+    return Engine(run)
 
 
-def load(name: str, folder: Path) -> Engine:
+class _Kind(NamedTuple):
+    make: Callable[[Path, int], Engine]
+    library: str
+    extra: str
+
+
+ENGINES = {
+    "onnxruntime": _Kind(onnxruntime, "onnxruntime", "quantization"),
+    "openvino": _Kind(openvino, "openvino", "openvino"),
+    "openvino-bf16": _Kind(openvino_bf16, "openvino", "openvino"),
+}
+
+
+def load(name: str, folder: Path, threads: int) -> Engine:
     """The engine of that name with the model of a folder.
+
+    Args:
+        threads: calls that will come at once.
 
     Raises:
         LaghuError: an unknown name, an engine that is not installed, or no file that it can read.
     """
     if name not in ENGINES:
         raise LaghuError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-    if find_spec(name) is None:
-        raise LaghuError(f"engine {name} is not installed; install it with pip install 'laghu[{_EXTRAS[name]}]'")
-    return ENGINES[name](folder)
+    make, library, extra = ENGINES[name]
+    if find_spec(library) is None:
+        raise LaghuError(f"engine {name} is not installed; install it with pip install 'laghu[{extra}]'")
+    return make(folder, threads)
 
 
-_EXTRAS = {"onnxruntime": "quantization", "openvino": "openvino"}
+def padded(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and mask of a batch, each (texts, longest) int64. Under the mask, any id does: 0."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.zeros(mask.shape, dtype=np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())
+    return ids, mask.astype(np.int64)
+
+
+def _inputs(rows: Rows, names: set[str]) -> dict[str, np.ndarray]:
+    """What an exported model takes, by the names that it knows."""
+    ids, mask = padded(rows)
+    given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    return {name: values for name, values in given.items() if name in names}
 
 
 def _file(folder: Path) -> Path:
@@ -85,5 +127,6 @@ def _file(folder: Path) -> Path:
     return folder / ONNX
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _unreadable(folder: Path, library: str, error: Exception) -> LaghuError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return LaghuError(f"{folder.name}/{ONNX} can't be loaded by {library} ({reason})")

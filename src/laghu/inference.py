@@ -27,8 +27,6 @@ from laghu.errors import LaghuError
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
 CHUNK = 1024
-# Tokens of a batch, padding included: larger ones leave the processor's caches.
-BATCH_TOKENS = 4096
 # Chunks under way or waiting, for each thread.
 _AHEAD = 2
 # RoBERTa and its kin count positions from the one after padding.
@@ -77,8 +75,7 @@ class Classifier:
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
         self._tokens = wordwise.tokens(_tokenizer(folder), self.max_length)
-        self._padding = config.get("pad_token_id") or 0
-        self._run = engines.load(engine, folder)
+        self._run, self._batch_tokens = engines.load(engine, folder, self.threads)
 
     def __call__(self, text: str) -> Prediction:
         """The label of one text."""
@@ -105,8 +102,8 @@ class Classifier:
         """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
         ids, cut = self._tokens(texts)
         logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
-        for rows in by_length([len(row) for row in ids], BATCH_TOKENS):
-            logits[rows] = self._run(*padded([ids[row] for row in rows], self._padding))
+        for rows in by_length([len(row) for row in ids], self._batch_tokens):
+            logits[rows] = self._run([ids[row] for row in rows])
         return softmax(logits), cut
 
 
@@ -121,15 +118,6 @@ def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         end = start + max(1, tokens // max(1, lengths[order[start]]))
         yield order[start:end]
         start = end
-
-
-def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and mask of a batch, each (rows, longest) int64."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, padding, dtype=np.int64)
-    ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())
-    return ids, mask.astype(np.int64)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
