@@ -190,6 +190,7 @@ def test_a_row_is_charged_for_the_baseline_that_it_starts_from():
 
 @pytest.mark.parametrize(("spec", "charged"), [
     ({"technique": "from_scratch", "pruning_level": 0.75}, False),
+    ({"technique": "student"}, False),
     ({"technique": "two_step_distillation"}, False),
     ({"technique": "minitron", "pruning_level": 0.75}, True),
     ({"technique": "vocabulary_trimming"}, True),

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from laghu import (
+    backbones,
     corpora,
     experiment,
     measurement,
@@ -29,6 +30,8 @@ from laghu import (
     quantization,
     quantized_assessment,
     sample,
+    student_assessment,
+    texts,
     trimmed_assessment,
 )
 from laghu.compression import importance
@@ -36,7 +39,7 @@ from laghu.corpora import Corpus
 from laghu.errors import LaghuError
 from laghu.spec import RunSpec, checked
 from laghu.stages import Stage
-from laghu.techniques import calibration, dispatch, minitron
+from laghu.techniques import calibration, dispatch, ensemble_distillation, minitron
 from laghu.techniques import quantization as techniques_quantization
 
 SHAPE = {
@@ -435,6 +438,72 @@ def test_an_integer_scheme_on_a_gpu_is_refused_before_anything_is_loaded(monkeyp
         techniques_quantization.begin(spec)
 
 
+# ------------------------------------------------------------------------------------------------ a student of its own
+
+STUDENT = {
+    "name": "words", "vocab_size": 260, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+    "intermediate_size": 12, "max_position_embeddings": 16, "batch_size": 4,
+}
+
+
+def student_spec(**parameters) -> RunSpec:
+    settings = {"ensemble": {"texts": 8, "epochs": 1}, "student": STUDENT, "measuring": {"sequence_length": 8}}
+    return spec_of("student", **settings | parameters)
+
+
+def test_a_student_has_the_shape_and_the_vocabulary_that_it_is_given(corpus, teacher):
+    *_, taught = dispatch.compress(student_spec(), corpus, teacher)
+    model = model_of(taught)
+    assert {name: getattr(model.config, name) for name in STUDENT if hasattr(model.config, name)} | {
+        "name": "words", "batch_size": 4} == STUDENT
+    assert len(AutoTokenizer.from_pretrained(taught.model)) == 260 > len(AutoTokenizer.from_pretrained(teacher.model))
+    # 8 drawn texts and the training split, in batches of 4
+    assert taught.report["steps"] == (8 + len(corpus.splits["train"])) // 4
+
+
+def test_a_student_starts_from_counts_and_is_never_trained_to_fill_in_words(corpus, teacher):
+    untrained, *_ = dispatch.compress(student_spec(), corpus, teacher)
+    assert untrained.report["steps"] == 0
+    tokenizer = AutoTokenizer.from_pretrained(untrained.model)
+    rows = backbones.pack(texts.load("sample"), tokenizer, SETTINGS["pretraining"]["sequence_length"])
+    vectors = backbones.cooccurrence_embeddings(np.array(rows["input_ids"][:])[:, 1:-1], len(tokenizer), 8)
+    weight = model_of(untrained).bert.embeddings.word_embeddings.weight.detach().numpy()
+    # what is left of it is BERT's own random start, of standard deviation 0.02
+    assert np.abs(weight - vectors).max() < 0.1 < np.abs(weight).max()
+
+
+def test_students_of_two_shapes_are_taught_by_the_same_scores(corpus, teacher):
+    first, second = (
+        dispatch.compress(student_spec(student={**STUDENT, "hidden_size": size, "name": f"h{size}"}), corpus, teacher)
+        for size in (8, 16)
+    )
+    assert first[1].folder == second[1].folder
+    assert first[-1].folder != second[-1].folder
+    scored = Dataset.load_from_disk(first[1].folder / "rows")
+    together = ensemble_distillation.assemble(student_spec(), corpus, teacher)
+    assert len(scored) == 8 + len(corpus.splits["train"])
+    np.testing.assert_allclose(
+        np.array(scored["teacher_logits"][:]), together.log_probabilities(scored["text"][:]), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_student_and_its_teacher_each_read_with_their_own_tokenizer():
+    corpus = corpora.load("sample")
+    teacher = experiment.teacher(spec_of("baseline"), corpus)
+    spec = student_spec(measuring={"repeats": 3, "energy_window": 0.01, "sequence_length": 8})
+    stages = dispatch.compress(spec, corpus, teacher)
+    record = student_assessment.measure(spec, corpus, stages, teacher, datetime.now(UTC))
+    test = corpus.splits["test"]["text"]
+    ours, theirs = (
+        np.array(experiment.predict_logits(spec, test, *experiment.load(stage, "fp32")).argmax(-1))
+        for stage in (stages[-1], teacher)
+    )
+    clean = np.array(list(record.row_views)) == "2"
+    assert record.predictions == ours.tolist()
+    assert record.agreement == pytest.approx((ours == theirs)[clean].mean())
+    assert record.weight_bytes == 4 * record.parameters.total
+
+
 # ------------------------------------------------------------------------------------------------ what is refused
 
 
@@ -454,6 +523,12 @@ def test_an_integer_scheme_on_a_gpu_is_refused_before_anything_is_loaded(monkeyp
     ("two_step_distillation", {"two_step": {**SIZES, "positions": "with_padding"}}, "needs rows 'padded'"),
     ("two_step_distillation", {"two_step": SIZES, "pruning_level": 0.5}, "takes pruning_level 0"),
     ("two_step_distillation", {"two_step": {**SIZES, "order": ["depth", "width"]}}, r"order \['depth', 'width'\] must"),
+    ("student", {"pruning_level": 0.5}, "student takes pruning_level 0"),
+    ("student", {"student": {"max_position_embeddings": 16}, "fine_tuning": {"max_length": 17}},
+     "fine_tuning.max_length 17 must not exceed student.max_position_embeddings 16"),
+    ("student", {"student": {"max_position_embeddings": 24}, "measuring": {"sequence_length": 32}},
+     "measuring.sequence_length 32 must not exceed student.max_position_embeddings 24"),
+    ("student", {"student": {"num_attention_heads": 3}}, "hidden_size 64 must be a multiple of num_attention_heads 3"),
     ("quantization", {"pruning_level": 0.5}, "quantization.of 'baseline': baseline takes pruning_level 0"),
     ("quantization", {"precision": "bf16"}, "quantization takes precision 'fp32'"),
     ("quantization", {"quantization": {"scheme": "int2"}}, "quantization.scheme = 'int2'"),
@@ -480,6 +555,7 @@ def test_what_cannot_be_is_refused_by_name(technique, parameters, reason):
     ("vocabulary_trimming", {"vocabulary": {"size": 190}, "pruning_level": 0.5, "distillation": "joint"},
      "vocabulary-trimming-190tokens-50-joint-seed0"),
     ("two_step_distillation", {"two_step": {**SIZES, "name": "tiny"}}, "two-step-tiny-seed0"),
+    ("student", {}, "student-words-seed0"),
     ("quantization", {}, "quantization-int8-weights-seed0"),
     ("quantization", {"quantization": {"scheme": "int8-dynamic", "of": "pruning_distillation"}, "pruning_level": 0.5,
                       "distillation": "joint"}, "quantization-int8-dynamic-of-pruning-50-joint-seed0"),

@@ -21,7 +21,7 @@ def data_sha256(spec: RunSpec) -> str:
     if spec.technique != "classical" and not spec.model:
         unlabelled.append(spec.pretraining.text)
     match spec.trained_as:
-        case "ensemble_distillation":
+        case "ensemble_distillation" | "student":
             unlabelled.append(spec.ensemble.text)
         case "two_step_distillation" if spec.two_step.taught_by == "ensemble":
             unlabelled.append(spec.ensemble.text)

@@ -11,7 +11,7 @@ from laghu.errors import LaghuError
 
 Technique = Literal[
     "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
-    "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation", "quantization",
+    "one_shot", "minitron", "from_scratch", "vocabulary_trimming", "two_step_distillation", "student", "quantization",
 ]
 TextName = Literal["sample", "marathi-text", "marathi-licensed", "indicnews-bengali", "indicnews-english"]
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -202,6 +202,22 @@ class TwoStep(_Settings):
         _refuse_growth([(f"two_step.{name}", getattr(self, name), name) for name in names], shape)
 
 
+class Student(Architecture):
+    """Shape of a student that takes nothing from the teacher but its answers (`laghu.techniques.student`)."""
+
+    name: str = Field("words", pattern=r"^[a-z][a-z0-9]*$", description="tells runs of one study apart")
+    hidden_size: int = Field(64, ge=8)
+    num_hidden_layers: int = Field(1, ge=1)
+    num_attention_heads: int = Field(2, ge=1)
+    intermediate_size: int = Field(256, ge=4)
+    max_position_embeddings: int = Field(48, ge=16, description="none beyond fine_tuning.max_length would be trained")
+    batch_size: int = Field(32, ge=1, description="of its training")
+
+    @property
+    def shape(self) -> Architecture:
+        return Architecture(**self.model_dump(include=set(Architecture.model_fields)))
+
+
 class Quantization(_Settings):
     """A classifier as integers, run by ONNX Runtime (`laghu.quantization`)."""
 
@@ -254,6 +270,7 @@ class RunSpec(_Settings):
     minitron: Minitron = Minitron()
     vocabulary: VocabularyTrimming = VocabularyTrimming()
     two_step: TwoStep = TwoStep()
+    student: Student = Student()
     quantization: Quantization = Quantization()
     measuring: Measuring = Measuring()
 
@@ -285,6 +302,7 @@ class RunSpec(_Settings):
             and "vocabulary_trimming takes distillation 'none' unless pruning_level is above 0",
             "two_step_distillation": (pruned or distilled or self.model)
             and "two_step_distillation takes pruning_level 0, distillation 'none' and no model",
+            "student": (pruned or distilled) and "student takes pruning_level 0 and distillation 'none'",
             "mixed_precision": self.precision == "fp32" and "mixed_precision takes precision 'fp16' or 'bf16'",
         }[self.trained_as]
         if self.technique == "quantization":
@@ -306,8 +324,17 @@ class RunSpec(_Settings):
                 smaller = [("vocabulary.size", self.vocabulary.size, "vocab_size")]
             case "two_step_distillation":
                 self.two_step.refuse_growth(shape)
+            case "student":
+                self._student_reads_what_it_is_given()
         _refuse_growth(smaller, shape)
         return self
+
+    def _student_reads_what_it_is_given(self) -> None:
+        positions = self.student.max_position_embeddings
+        for name, length in [("fine_tuning.max_length", self.fine_tuning.max_length),
+                             ("measuring.sequence_length", self.measuring.sequence_length)]:
+            if length > positions:
+                raise ValueError(f"{name} {length} must not exceed student.max_position_embeddings {positions}")
 
     @classmethod
     def from_parameters(cls, namespace: Mapping[str, Any], technique: Technique) -> Self:
@@ -361,6 +388,8 @@ class RunSpec(_Settings):
                 return [f"{self.vocabulary.size}tokens"]
             case "two_step_distillation":
                 return [self.two_step.name]
+            case "student":
+                return [self.student.name]
         return []
 
     def _untrained(self) -> bool:
@@ -372,7 +401,7 @@ class RunSpec(_Settings):
     def distilled(self) -> bool:
         if self.technique == "quantization":
             return self.unquantized.distilled
-        taught = self.technique in ("ensemble_distillation", "minitron", "two_step_distillation")
+        taught = self.technique in ("ensemble_distillation", "minitron", "two_step_distillation", "student")
         return self.distillation != "none" or (taught and not self._untrained())
 
 

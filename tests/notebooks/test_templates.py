@@ -21,6 +21,8 @@ RUNS = {
     "vocabulary_trimming": ({"vocabulary": {"size": 250}}, "vocabulary-trimming-250tokens-seed0"),
     "two_step_distillation": ({"two_step": {"intermediate_size": 32, "hidden_size": 16, "vocab_size": 250, "steps": 4}},
                               "two-step-small-seed0"),
+    "student": ({"student": {"vocab_size": 400, "intermediate_size": 32}, "ensemble": {"texts": 40, "epochs": 1}},
+                "student-words-seed0"),
     "quantization": ({"quantization": {"scheme": "int8-dynamic", "of": "pruning_distillation"}, "pruning_level": 0.5,
                       "distillation": "joint"}, "quantization-int8-dynamic-of-pruning-50-joint-seed0"),
     "mixed_precision": ({"precision": "bf16", "pruning_level": 0.75, "distillation": "joint"},
@@ -48,8 +50,9 @@ def test_template_runs_and_writes_its_record(checkout, technique):
     record = RunRecord.load(checkout.folder / "results" / "manual" / f"{run}.json")
     assert record.run == run and record.synthetic
     assert record.rows.published == len(record.predictions) == 240
-    neurons = parameters.get("two_step", {}).get("intermediate_size", 64 * (1 - parameters.get("pruning_level", 0)))
-    assert record.pruning_level == (0.0 if technique == "classical" else 1 - neurons / 64)
+    own = {**parameters.get("two_step", {}), **parameters.get("student", {})}
+    neurons = own.get("intermediate_size", 64 * (1 - parameters.get("pruning_level", 0)))
+    assert record.pruning_level == (0.0 if technique in ("classical", "student") else 1 - neurons / 64)
     assert record.settings["measuring"]["bootstrap"] == TINY["measuring"]["bootstrap"]
     if record.surgery_error is not None:
         assert record.surgery_error < 1e-5

@@ -20,6 +20,7 @@ GROUPS = {
     "from-scratch": "From scratch",
     "vocabulary-trimming": "Vocabulary trimmed",
     "two-step": "Two-step distillation",
+    "student": "Student of its own",
     "quantization": "Quantised",
     "mixed-precision": "Mixed precision",
 }
@@ -32,9 +33,9 @@ _SCHEMES = {
 _QUANTIZED = re.compile(rf"quantization-(?P<scheme>{'|'.join(_SCHEMES)})(?:-of-(?P<of>.+))?")
 _NAME = re.compile(
     r"(?P<technique>classical|baseline|continued|pruning|ensemble-distillation|mixed-precision|one-shot|minitron"
-    r"|from-scratch|vocabulary-trimming|two-step)"
+    r"|from-scratch|vocabulary-trimming|two-step|student)"
     r"(?:-(?P<variant>magnitude|random|first-order|\d+layers(?:-\d+heads)?|\d+heads|\d+tokens"
-    r"|(?<=two-step-)[a-z][a-z0-9]*))?"
+    r"|(?<=two-step-)[a-z][a-z0-9]*|(?<=student-)[a-z][a-z0-9]*))?"
     r"(?:-(?P<level>\d+(?:p\d+)?))?(?:-(?P<distillation>joint|after))?(?P<untrained>-untrained)?"
     r"(?:-(?P<precision>fp16|bf16))?"
 )

@@ -317,7 +317,7 @@ def _starts_from_baseline(row: Row) -> bool:
         return row.of.technique == "baseline" or _starts_from_baseline(row.of)
     if row.technique == "mixed-precision":  # unpruned, it is fine-tuned in its precision
         return row.level > 0
-    return row.technique not in {"classical", "baseline", "from-scratch", "two-step"}
+    return row.technique not in {"classical", "baseline", "from-scratch", "two-step", "student"}
 
 
 def range_of_p(low: float, high: float) -> str:
