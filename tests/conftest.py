@@ -5,7 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test asks the network
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,17 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 from laghu import backbones, provenance
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_hours_of_their_own(tmp_path_factory) -> Iterator[None]:
+    """Tests wait for no study on this machine, nor it for them (`laghu.quiet`); their processes inherit it."""
+    folder = str(tmp_path_factory.mktemp("quiet"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr("tempfile.tempdir", folder)
+        yield
+
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:

@@ -1,9 +1,10 @@
-"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `classify`, `schema` and
-`book`."""
+"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `export`, `classify`,
+`bench`, `schema` and `book`."""
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from laghu import paths, records
 from laghu.errors import LaghuError
@@ -126,6 +127,18 @@ def book(arguments: argparse.Namespace) -> None:
     print(build())
 
 
+def export(arguments: argparse.Namespace) -> None:
+    import transformers
+
+    from laghu import deployment
+
+    texts = _texts(Path(arguments.texts)) if arguments.texts else []
+    transformers.utils.logging.disable_progress_bar()
+    folder = Path(arguments.folder)
+    deployment.export(Path(arguments.checkpoint), folder, arguments.precision, texts, arguments.max_length)
+    print(folder)
+
+
 def classify(arguments: argparse.Namespace) -> None:
     from laghu import lines
     from laghu.inference import Classifier
@@ -139,6 +152,24 @@ def classify(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read along has had enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    from laghu.benchmark import run
+
+    study = Study.load(arguments.study)
+    if arguments.check:
+        run.check(study)
+    else:
+        print(run.summary(run.run(study)))
+
+
+def _texts(file: Path) -> list[str]:
+    """The texts of a file, one a line; blank lines are none."""
+    try:
+        return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise LaghuError(f"{file} can't be read as lines of UTF-8 ({error})") from None
 
 
 def _draw_headline(name: str) -> None:
@@ -173,10 +204,16 @@ def _parser() -> argparse.ArgumentParser:
     staged.add_argument("--jobs", type=int, default=1, help="processes side by side where that is of use")
     add(table, "print the results of a study", "study")
     add(check, "fail if a published study is stale", "study")
+    exported = add(export, "write a checkpoint as a folder for `laghu classify`", "checkpoint", "folder")
+    exported.add_argument("--precision", default="fp32", help="fp32, the default, or int8, which needs texts")
+    exported.add_argument("--texts", metavar="FILE", help="texts to calibrate int8 on: UTF-8, one a line")
+    exported.add_argument("--max-length", type=int, help="tokens read of each; the model's positions by default")
     labelled = add(classify, "label lines of text from standard input, as lines of JSON", "model")
     labelled.add_argument("--engine", default="onnxruntime", help="onnxruntime, or openvino where it is installed")
     labelled.add_argument("--threads", type=int, help="processor threads; all by default")
     labelled.add_argument("--max-length", type=int, help="tokens read of a text; the model's positions by default")
+    measured = add(bench, "measure documents per second from a pipeline to what is deployed, step by step", "study")
+    measured.add_argument("--check", action="store_true", help="only fail if a step is worth less than published")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
     return parser

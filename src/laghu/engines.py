@@ -99,10 +99,15 @@ def load(name: str, folder: Path, threads: int) -> Engine:
     """
     if name not in ENGINES:
         raise LaghuError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-    make, library, extra = ENGINES[name]
-    if find_spec(library) is None:
+    make, _, extra = ENGINES[name]
+    if not is_installed(name):
         raise LaghuError(f"engine {name} is not installed; install it with pip install 'laghu[{extra}]'")
     return make(folder, threads)
+
+
+def is_installed(name: str) -> bool:
+    """Whether this machine has the library of that engine."""
+    return find_spec(ENGINES[name].library) is not None
 
 
 def padded(rows: Rows) -> tuple[np.ndarray, np.ndarray]:

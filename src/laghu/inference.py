@@ -24,9 +24,10 @@ from tokenizers import Tokenizer
 
 from laghu import engines, wordwise
 from laghu.errors import LaghuError
+from laghu.wordwise import Tokens
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
-CHUNK = 1024
+CHUNK = 512
 # Chunks under way or waiting, for each thread.
 _AHEAD = 2
 # RoBERTa and its kin count positions from the one after padding.
@@ -53,7 +54,7 @@ class Classifier:
 
     def __init__(
         self, folder: str | Path, *, engine: str = "onnxruntime", threads: int | None = None,
-        max_length: int | None = None,
+        max_length: int | None = None, tokenization: Callable[[Tokenizer, int], Tokens] = wordwise.tokens,
     ) -> None:
         """Load a model.
 
@@ -62,6 +63,7 @@ class Classifier:
             engine: a name in `engines.ENGINES`.
             threads: None: one for each core that this process may use.
             max_length: None: as many as the model has positions.
+            tokenization: how the tokenizer is put to work; the default remembers words where that changes nothing.
 
         Raises:
             LaghuError: a file is missing or of another kind, the model is for another task, the engine is not
@@ -74,7 +76,7 @@ class Classifier:
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
-        self._tokens = wordwise.tokens(_tokenizer(folder), self.max_length)
+        self._tokens = tokenization(_tokenizer(folder), self.max_length)
         self._run, self._batch_tokens = engines.load(engine, folder, self.threads)
 
     def __call__(self, text: str) -> Prediction:
@@ -97,6 +99,10 @@ class Classifier:
         """Of each text (rows) and label, (texts, labels) float32."""
         parts = [part for part, _ in _in_order(self._classify, _chunks(texts, CHUNK), self.threads)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), dtype=np.float32)
+
+    def forget(self) -> None:
+        """Go on as if no text had been read, and no word were known: for measurements."""
+        self._tokens.forget()
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""

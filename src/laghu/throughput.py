@@ -4,8 +4,8 @@ A turn gives every way its share of texts, one way after the other, so that what
 A ratio is taken turn by turn, and only then its median and quartiles over the turns.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
@@ -17,6 +17,15 @@ from laghu.errors import LaghuError
 
 # Texts to labels. What it needs is loaded before it is called.
 Classify = Callable[[Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to classify; and what to do, untimed, before it sees texts again: nothing may be known from last time."""
+
+    classify: Classify
+    prepare: Callable[[], None] = lambda: None
+
 
 # Texts of one way in one turn take about this long, in seconds: long against a timer, short against a machine's moods.
 SHARE = 0.5
@@ -30,11 +39,19 @@ class Spread(NamedTuple):
     high: float
 
 
-def in_turns(ways: Mapping[str, Classify], texts: Sequence[str], turns: int) -> dict[str, list[float]]:
+class EnergyOfDocuments(NamedTuple):
+    """Kilowatt-hours for 1,000 documents, and how each part of the machine's energy is known."""
+
+    kwh: float
+    source: dict[str, str]
+
+
+def in_turns(ways: Mapping[str, Way], texts: Sequence[str], turns: int) -> dict[str, list[float]]:
     """Documents per second of each way, one number a turn.
 
     Each way gets as many texts a turn as it labels in about `SHARE` seconds, spread over all texts, so that all see
-    the same lengths. Training by other Laghu processes on this machine pauses meanwhile (`laghu.quiet`).
+    the same lengths. Where these are not enough they come again, after `Way.prepare`. Training by other Laghu processes
+    on this machine pauses meanwhile (`laghu.quiet`).
 
     Raises:
         LaghuError: no ways, texts or turns, or a way that loses or makes up labels.
@@ -48,25 +65,33 @@ def in_turns(ways: Mapping[str, Classify], texts: Sequence[str], turns: int) -> 
         for turn in range(turns):
             first = turn % len(names)
             for name in names[first:] + names[:first]:
-                samples[name].append(len(shares[name]) / _seconds(name, ways[name], shares[name]))
+                count = sum(map(len, shares[name]))
+                samples[name].append(count / _seconds(name, ways[name], shares[name]))
     return samples
 
 
-def spread(texts: Sequence[str], count: int) -> list[str]:
-    """So many of the texts at even distances; all of them in a row, again and again, where there are too few."""
-    if count <= len(texts):
-        return [texts[place * len(texts) // count] for place in range(count)]
-    return list(itertools.islice(itertools.cycle(texts), count))
+def spread(texts: Sequence[str], count: int) -> list[list[str]]:
+    """So many of the texts at even distances; all of them, again and again, where there are too few.
+
+    Returns:
+        One pass after the other, in none of which a text comes twice.
+    """
+    passes, rest = divmod(count, len(texts))
+    some = [texts[place * len(texts) // rest] for place in range(rest)]
+    return [list(texts)] * passes + ([some] if some else [])
 
 
-def energy(classify: Classify, texts: Sequence[str], window: float, country: str) -> float:
-    """Kilowatt-hours for 1,000 documents, over all texts again and again for at least `window` seconds."""
-    documents = 0
+def energy(name: str, way: Way, texts: Sequence[str], window: float, country: str) -> EnergyOfDocuments:
+    """Energy for 1,000 documents, over a share of the texts again and again for at least `window` seconds.
+
+    What one pass leaves known is known in the next: to forget would take energy, too.
+    """
+    documents, passes = 0, spread(texts, _share(name, way, texts))
     with quiet.measuring(), track(country) as tracked:
         began = perf_counter()
         while perf_counter() - began < window:
-            documents += len(classify(texts))
-    return 1000 * tracked.kwh / documents
+            documents += sum(len(way.classify(each)) for each in passes)
+    return EnergyOfDocuments(1000 * tracked.kwh / documents, tracked.source)
 
 
 def over_turns(values: Sequence[float]) -> Spread:
@@ -86,20 +111,24 @@ def ratio(contender: Sequence[float], reference: Sequence[float]) -> Spread:
     return over_turns(np.divide(contender, reference))
 
 
-def _share(name: str, classify: Classify, texts: Sequence[str]) -> int:
+def _share(name: str, way: Way, texts: Sequence[str]) -> int:
     """How many texts take about `SHARE` seconds, found by doubling; it warms up, too."""
     count = 1
     while True:
-        seconds = _seconds(name, classify, spread(texts, count))
+        seconds = _seconds(name, way, spread(texts, count))
         if seconds >= SHARE / 2:
             return max(1, round(count * SHARE / seconds))
         count *= 2
 
 
-def _seconds(name: str, classify: Classify, texts: Sequence[str]) -> float:
-    began = perf_counter()
-    labels = classify(texts)
-    seconds = perf_counter() - began
-    if len(labels) != len(texts):
-        raise LaghuError(f"{name} gave {len(labels)} labels for {len(texts)} texts.")
+def _seconds(name: str, way: Way, passes: Sequence[Sequence[str]]) -> float:
+    """How long all passes took, without what came before each of them."""
+    seconds = 0.0
+    for texts in passes:
+        way.prepare()
+        began = perf_counter()
+        labels = way.classify(texts)
+        seconds += perf_counter() - began
+        if len(labels) != len(texts):
+            raise LaghuError(f"{name} gave {len(labels)} labels for {len(texts)} texts.")
     return seconds

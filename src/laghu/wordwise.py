@@ -22,9 +22,13 @@ _CUTTING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 
 
 class Tokens(Protocol):
-    """Texts to token ids, special ones included, and the number of texts that had to be cut."""
+    """A tokenizer at work."""
 
-    def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]: ...
+    def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """Token ids of each text, special ones included, and the number of texts that had to be cut."""
+
+    def forget(self) -> None:
+        """Go on as if no text had been read: for measurements."""
 
 
 def tokens(tokenizer: Tokenizer, max_length: int) -> Tokens:
@@ -45,6 +49,9 @@ class TextByText:
         encodings = self._tokenizer.encode_batch_fast(texts)
         return [encoding.ids for encoding in encodings], sum(bool(encoding.overflowing) for encoding in encodings)
 
+    def forget(self) -> None:
+        pass
+
 
 class WordByWord:
     """A tokenizer that `divides_words`: words that are new in the library's own threads, the others from memory."""
@@ -55,6 +62,9 @@ class WordByWord:
         self._tokenizer.no_padding()
         self._before, self._after = _around(self._tokenizer)
         self._room = max_length - len(self._before) - len(self._after)
+        self.forget()
+
+    def forget(self) -> None:
         self._known: dict[str, list[int]] = {}
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
