@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STUDY  ?= quick
 JOBS   ?= 8
 
-.PHONY: reproduce study gpu test book lab lock clean
+.PHONY: reproduce study gpu test bench bench-check peers book lab lock clean
 
 reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
 	$(BIN)/laghu study quick
@@ -22,6 +22,16 @@ test: $(VENV)/installed  ## lint and test everything, the book included
 	$(BIN)/ruff check
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
+bench: $(VENV)/installed  ## documents per second of STUDY's models, step by step, into results/benchmarks.csv
+	$(BIN)/laghu bench $(STUDY)
+
+bench-check: $(VENV)/installed  ## fail if a step of STUDY is worth less than its published benchmark says
+	$(BIN)/laghu bench $(STUDY) --check
+
+peers:  ## an environment for optimum-onnx, which wants an older transformers; `make bench` then measures it too
+	$(PYTHON) -m venv benchmarks/peers/.venv
+	benchmarks/peers/.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
+
 book: $(VENV)/installed  ## render the book from the results that are here
 	$(BIN)/laghu book
 
@@ -30,7 +40,7 @@ lab: $(VENV)/installed  ## open the notebooks
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --editable '.[book,dev,quantization,slurm]'
+	$(BIN)/pip install --quiet --editable '.[book,dev,openvino,peers,quantization,slurm]'
 	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9]*$$//' > requirements.lock
 
 clean:  ## remove what can be made again; published results stay

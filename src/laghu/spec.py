@@ -467,6 +467,26 @@ class CostRun(_Settings):
         return checked(cls, _plain_values(namespace))
 
 
+class BenchStep(_Settings):
+    """A model on the way from the teacher to what is deployed: it differs from the one before in one thing."""
+
+    step: str = Field(description="what that is, for readers")
+    run: str = Field(description="a run of the study, without its seed")
+
+
+class BenchSpec(_Settings):
+    """What `laghu bench` measures of a study (`laghu.benchmark`)."""
+
+    path: tuple[BenchStep, ...] = Field(min_length=1)
+    seed: int = Field(0, ge=0, description="whose models are timed")
+    turns: int = Field(7, ge=3, description="in each of which everything is timed once")
+    energy_window: float = Field(10.0, gt=0, description="seconds of classifying over which energy is read")
+    growth: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1_000, 10_000, 100_000, 1_000_000), min_length=1, description="headlines of one stream"
+    )
+    country: str = Field("IND", description="ISO code of the grid whose carbon intensity is assumed")
+
+
 class TokenFineTuning(FineTuning):
     """`FineTuning` with defaults for some hundred sentences and the small encoder pretrained here."""
 
@@ -580,14 +600,16 @@ class Study(_Settings):
     cost: CostSpec | None = None
     tokens: tuple[TokenRun, ...] = ()
     ships: str | None = Field(None, description="run whose model is exported for readers")
+    bench: BenchSpec | None = None
 
     @classmethod
     def load(cls, name: str) -> Self:
         """Read `studies/<name>.yaml`: `title`, `seeds`, `common` settings and `runs`; each run is made for each seed,
         or for those of its own `seeds`.
 
-        Beside them may stand `cost`, the settings of a `CostSpec`; `tokens`, a list of `TokenRun`s, each made for each
-        seed with what `common` says of the encoder and of measuring; and `ships`, the run whose model is given away.
+        Beside them may stand `cost`, the settings of a `CostSpec`; `bench`, those of a `BenchSpec`; `tokens`, a list of
+        `TokenRun`s, each made for each seed with what `common` says of the encoder and of measuring; and `ships`, the
+        run whose model is given away.
 
         Raises:
             LaghuError: no such study, invalid YAML, an unknown key, a value out of bounds or two runs of one name.
@@ -599,7 +621,7 @@ class Study(_Settings):
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
-            cost, ships = content.pop("cost", None), content.pop("ships", None)
+            cost, ships, bench = (content.pop(key, None) for key in ("cost", "ships", "bench"))
             words = content.pop("tokens", [])
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
@@ -607,8 +629,9 @@ class Study(_Settings):
         if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)
                 and all(isinstance(row, dict) for row in rows)):
             raise LaghuError(f"{file.name}: seeds must be a list, common a mapping and runs a list of mappings")
-        if not isinstance(cost, dict | None):
-            raise LaghuError(f"{file.name}: cost = {cost!r} must be a mapping")
+        for key, value in {"cost": cost, "bench": bench}.items():
+            if not isinstance(value, dict | None):
+                raise LaghuError(f"{file.name}: {key} = {value!r} must be a mapping")
         if not (isinstance(words, list) and all(isinstance(row, dict) for row in words)):
             raise LaghuError(f"{file.name}: tokens must be a list of mappings")
         for own in (row["seeds"] for row in rows if "seeds" in row):
@@ -616,7 +639,7 @@ class Study(_Settings):
                 raise LaghuError(f"{file.name}: a row's seeds = {own!r} must be a list of some of the study's {seeds}")
         if content:
             raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
-                             "and optionally cost, tokens and ships")
+                             "and optionally cost, bench, tokens and ships")
         runs = tuple(
             checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed})
             for seed in seeds for row in _of_seed(rows, seed)
@@ -634,7 +657,11 @@ class Study(_Settings):
         if any(run.run == ships and run.technique in ("classical", "quantization") for run in runs):
             raise LaghuError(f"{file.name}: ships = {ships!r} gives no checkpoint for transformers; name another run")
         cost = None if cost is None else checked(CostSpec, cost)
-        return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships)
+        bench = None if bench is None else checked(BenchSpec, bench)
+        for row in [step.run for step in bench.path] if bench else []:
+            if f"{row}-seed{bench.seed}" not in names:
+                raise LaghuError(f"{file.name}: bench.path names {row!r}, which has no run with seed {bench.seed}")
+        return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships, bench=bench)
 
     def find(self, run: str) -> RunSpec:
         """The run of that name on labelled texts.

@@ -1,0 +1,48 @@
+"""The models of a study, ready to be measured: its checkpoints, and these as folders to deploy."""
+
+from pathlib import Path
+from typing import Any
+
+from laghu import deployment, experiment, quantization
+from laghu.corpora import Corpus
+from laghu.errors import LaghuError
+from laghu.spec import RunSpec, Study
+from laghu.stages import Stage, stage
+from laghu.techniques import dispatch
+
+
+def of_run(study: Study, run: str, seed: int, corpus: Corpus) -> tuple[RunSpec, Stage]:
+    """The checkpoint that a row of the study leads to; trained if this checkout hasn't trained it yet.
+
+    Raises:
+        LaghuError: no such run, or one that has no checkpoint.
+    """
+    spec = study.find(f"{run}-seed{seed}")
+    if spec.technique in ("classical", "quantization"):
+        raise LaghuError(f"{run} leads to no checkpoint for transformers; name another run of {study.name}")
+    teacher = experiment.teacher(spec, corpus)
+    return spec, ([teacher] if spec.technique == "baseline" else dispatch.compress(spec, corpus, teacher))[-1]
+
+
+def plain(model: Stage) -> Path:
+    """The checkpoint as an ONNX file, as it is."""
+
+    def build(working: Path) -> dict[str, Any]:
+        quantization.export(*experiment.load(model, "fp32"), working / "model")
+        return {}
+
+    inputs = {"model": model.key, "libraries": quantization.versions()}
+    return stage("plain", ["quantization"], inputs, build).model
+
+
+def deployed(model: Stage, precision: deployment.Precision, corpus: Corpus, max_length: int) -> Path:
+    """What `laghu export` makes of the checkpoint; integers are calibrated on the development split."""
+
+    def build(working: Path) -> dict[str, Any]:
+        texts = corpus.splits["validation"]["text"][:]
+        deployment.export(model.model, working / "model", precision, texts, max_length)
+        return {}
+
+    inputs = {"model": model.key, "precision": precision, "texts": corpus.sha256, "max_length": max_length,
+              "libraries": quantization.versions()}
+    return stage("deployed", ["deployment"], inputs, build).model

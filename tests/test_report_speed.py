@@ -1,0 +1,127 @@
+import io
+
+import matplotlib.pyplot as plt
+import pytest
+from fake_benchmark import benchmark
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+from laghu.errors import LaghuError
+from laghu.report import speed
+from laghu.report.speed_ext import shown
+
+PAGE = """# Page
+
+```{speed-figure} waterfall
+:study: quick
+:name: a-figure
+```
+
+""" + "\n".join(f"```{{speed-table}} {name}\n:study: quick\n```\n" for name in speed.TABLES) + """
+{speed}`quick/engine#ratio.median`, {speed}`quick/last#size_mb`, {speed}`quick#latency_ms.p50`,
+{speed}`quick#tokenising.words_known_from_training`, elsewhere {speed}`cpu/engine#ratio.median`.
+"""
+WRONG = """# Page
+
+```{speed-table} prices
+:study: quick
+```
+
+```{speed-figure} tower
+:study: quick
+```
+
+```{speed-table} path
+:study: gpu
+```
+
+{speed}`quick/nobody#ratio.median` and {speed}`quick/engine#colour` and {speed}`quick/engine#step` and {speed}`quick`
+"""
+
+
+def test_the_path_is_told_step_by_step():
+    table = speed.path(benchmark())
+    assert list(table.index) == ["step pipeline", "step engine", "step last"]
+    engine = table.loc["step engine"]
+    assert engine["Documents/s"] == "500" and engine["Times the pipeline (×)"] == "2.5 (2.0–2.8)"
+    assert engine["This step (×)"] == "2.50 (2.25–2.75)" and engine["At best (×)"] == "2.50"
+    assert table.loc["step pipeline", "This step (×)"] == table.loc["step pipeline", "At best (×)"] == "–"
+    # 1e-3 kWh over 400 documents a second: 2.5 mWh
+    assert table.loc["step last"].filter(like="Energy").item() == "2.50" and "mWh" in "".join(table.columns)
+    assert "CPU estimated" in speed.path_caption(benchmark()) and "GPU" not in speed.path_caption(benchmark())
+
+
+def test_other_ways_stand_apart_and_lack_what_they_lack():
+    table = speed.others(benchmark())
+    assert list(table.index) == ["TF-IDF", "untrained"]
+    assert table.loc["untrained", "Clean accuracy (%)"] == table.loc["TF-IDF", "Weights (MB)"] == "–"
+
+
+def test_seeds_streams_and_shapes():
+    assert list(speed.seeds(benchmark())["clean", "Difference"]) == ["-1.0", "+3.0"]
+    assert list(speed.seeds(benchmark())["published", "Deployed (%)"]) == ["59.0", "61.0"]
+    assert list(speed.growth(benchmark())["Documents/s"]) == ["10,000", "10,000", "20,000", "20,000"]
+    assert speed.shapes(benchmark())["Of it (%)"].item() == "95"
+    assert speed.tokenising(benchmark()).iloc[2].item() == "15.0" and "74 %" in speed.tokenising_caption(benchmark())
+
+
+def test_bars_end_where_the_speeds_are():
+    drawing = speed.waterfall(benchmark())
+    bars = drawing.figure.axes[0].patches
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars]
+    assert ends == [pytest.approx((100, 200)), pytest.approx((200, 500)), pytest.approx((400, 500))]
+    assert len({bar.get_facecolor() for bar in bars}) == 3, "reference, faster and slower are told apart"
+    assert drawing.alt.endswith("step pipeline: 200; step engine: 500; step last: 400.")
+    plt.close(drawing.figure)
+
+
+@pytest.mark.parametrize(("field", "value", "text"), [
+    ("ratio.median", 234.4, "234×"), ("factor.median", 1.234, "1.23×"), ("accuracy.clean", 0.8472, "84.7 %"),
+    ("latency_ms.p50", 0.2345, "0.23 ms"), ("size_mb", 2.135, "2.1 MB"), ("tokenising.library", 32.6, "33 µs"),
+    ("tokenising.words_known_from_training", 0.741, "74.1 %"), ("documents_per_second.median", 51234.5, "51,234"),
+    ("headlines", 2761, "2,761"),
+])
+def test_numbers_in_prose(field, value, text):
+    assert shown(field, value) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def test_what_is_no_number_is_refused():
+    with pytest.raises(LaghuError, match="'step' is no number"):
+        shown("step", "engine")
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
+    benchmark().save()
+
+    def page(text: str) -> tuple[str, str]:
+        (tmp_path / "index.md").write_text(text, encoding="utf-8")
+        warnings = io.StringIO()
+        with patch_docutils(), docutils_namespace():
+            Sphinx(
+                tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
+                confoverrides={"extensions": ["myst_parser", "laghu.report.speed_ext"], "html_theme": "basic",
+                               "exclude_patterns": ["results"]},
+            ).build()
+        return (tmp_path / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
+
+    return page
+
+
+def test_a_page_has_figure_tables_and_numbers(build):
+    html, warnings = build(PAGE)
+    assert warnings == ""
+    plain = html.replace("\N{NO-BREAK SPACE}", " ").replace("&#160;", " ")
+    for text in ("step engine", ".svg", "2.50×", "2.0 MB", "0.25 ms", "74.1 %", "not run yet", "1,000,000"):
+        assert text in plain
+    assert plain.count("<table") == len(speed.TABLES)
+
+
+def test_what_does_not_exist_is_a_warning_and_what_was_not_measured_says_so(build):
+    html, warnings = build(WRONG)
+    for part in ("no speed table 'prices'", "no speed figure 'tower'", "no contender 'nobody'", "no field 'colour'",
+                 "'step' is no number", "not of the form"):
+        assert part in warnings
+    assert warnings.count("WARNING") == 6
+    assert "laghu bench gpu runs it" in html
