@@ -1,4 +1,5 @@
 import io
+import re
 
 import matplotlib.pyplot as plt
 import pytest
@@ -6,6 +7,7 @@ from fake_benchmark import benchmark
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from laghu.benchmark.record import GpuRecord
 from laghu.errors import LaghuError
 from laghu.report import speed
 from laghu.report.speed_ext import shown
@@ -33,6 +35,10 @@ WRONG = """# Page
 
 ```{speed-table} path
 :study: gpu
+```
+
+```{speed-table} gpu
+:study: quick
 ```
 
 {speed}`quick/nobody#ratio.median` and {speed}`quick/engine#colour` and {speed}`quick/engine#step` and {speed}`quick`
@@ -124,4 +130,18 @@ def test_what_does_not_exist_is_a_warning_and_what_was_not_measured_says_so(buil
                  "'step' is no number", "not of the form"):
         assert part in warnings
     assert warnings.count("WARNING") == 6
-    assert "laghu bench gpu runs it" in html
+    assert "laghu bench gpu runs it" in html and "laghu bench quick --gpu" in re.sub("<[^>]+>", "", html)
+
+
+def test_steps_on_a_gpu(build):
+    step = {"precision": "bf16", "documents_per_second": {"turns": [3.0], "median": 1234.0, "low": 1.0, "high": 2.0},
+            "ratio": {"median": 25.04, "low": 25.0, "high": 26.0}, "accuracy": {"clean": 0.788},
+            "share_of_peak": 0.0512}
+    fields = benchmark().model_dump(include={
+        "study", "corpus", "synthetic", "seed", "settings", "versions", "commit", "data_sha256", "started", "finished"})
+    GpuRecord(**fields, steps={"packed": step}, hardware={"cpu": "x", "threads": 1, "gpu": "Invented GPU"}, achieved={
+        "texts": 512, "tokens": 65_536, "precision": "bf16", "flops_per_second": 4.2e14, "share_of_peak": None}).save()
+    html, warnings = build("# Page\n\n```{speed-table} gpu\n:study: quick\n```\n")
+    assert warnings == ""
+    for text in ("1,234", "25.0 (25.0–26.0)", "78.8", "5.1", "Invented GPU", "420.0 TFLOP/s", "65,536"):
+        assert text in html

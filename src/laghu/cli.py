@@ -155,11 +155,13 @@ def classify(arguments: argparse.Namespace) -> None:
 
 
 def bench(arguments: argparse.Namespace) -> None:
-    from laghu.benchmark import run
+    from laghu.benchmark import gpu_run, run
 
     study = Study.load(arguments.study)
     if arguments.check:
         run.check(study)
+    elif arguments.gpu:
+        print(gpu_run.summary(gpu_run.run(study)))
     else:
         print(run.summary(run.run(study)))
 
@@ -213,7 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     labelled.add_argument("--threads", type=int, help="processor threads; all by default")
     labelled.add_argument("--max-length", type=int, help="tokens read of a text; the model's positions by default")
     measured = add(bench, "measure documents per second from a pipeline to what is deployed, step by step", "study")
-    measured.add_argument("--check", action="store_true", help="only fail if a step is worth less than published")
+    other = measured.add_mutually_exclusive_group()
+    other.add_argument("--check", action="store_true", help="only fail if a step is worth less than published")
+    other.add_argument("--gpu", action="store_true", help="the teacher on a GPU, from a pipeline to packed texts")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
     return parser

@@ -124,6 +124,28 @@ class BenchmarkRecord(_Stored):
         return [contender for contender in self.contenders if contender.kind == "path"]
 
 
+class GpuRecord(_Stored):
+    """One study's teacher on one GPU; what `steps` and `achieved` hold is said in `gpu.measure`."""
+
+    study: str
+    corpus: str
+    synthetic: bool
+    seed: int
+    steps: dict[str, dict[str, Any]]
+    achieved: dict[str, Any]
+    settings: dict[str, Any]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    data_sha256: str
+    started: datetime
+    finished: datetime
+
+    @property
+    def file(self) -> Path:
+        return gpu_file_of(self.study)
+
+
 COLUMNS = (
     "study", "machine", "contender", "kind", "step", "documents_per_second", "documents_per_second_low",
     "documents_per_second_high", "ratio", "ratio_low", "ratio_high", "factor", "bound", "bound_by", "accuracy_clean",
@@ -134,6 +156,11 @@ COLUMNS = (
 def file_of(study: str) -> Path:
     """Where a study's benchmark is kept."""
     return paths.results(study) / "speed" / "benchmark.json"
+
+
+def gpu_file_of(study: str) -> Path:
+    """Where a study's benchmark on a GPU is kept."""
+    return paths.results(study) / "speed" / "gpu.json"
 
 
 def table_file() -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from laghu.benchmark.record import BenchmarkRecord, Contender, Quartiles
+from laghu.benchmark.record import BenchmarkRecord, Contender, GpuRecord, Quartiles
 from laghu.report import cost, formats, style
 from laghu.report.figures import Drawing
 from laghu.report.style import MUTED
@@ -138,6 +138,31 @@ def waterfall(record: BenchmarkRecord) -> Drawing:
     alt = "Documents per second after each step. " + "; ".join(
         f"{each.step}: {speed:,.0f}" for each, speed in zip(steps, speeds, strict=True)) + "."
     return Drawing(figure, caption, alt, frame(record))
+
+
+def on_gpu(record: GpuRecord) -> pd.DataFrame:
+    """The steps on a GPU, one a row, as text."""
+    steps = record.steps.values()
+    return pd.DataFrame(
+        {"Precision": [step["precision"] for step in steps],
+         "Documents/s": [f"{step['documents_per_second']['median']:,.0f}" for step in steps],
+         "Times the pipeline (×)": [_with_quartiles(Quartiles(**step["ratio"]), 1) for step in steps],
+         "Clean accuracy (%)": [f"{100 * step['accuracy']['clean']:.1f}" for step in steps],
+         "Of the GPU's peak (%)": [_share(step["share_of_peak"]) for step in steps]},
+        index=list(record.steps),
+    )
+
+
+def on_gpu_caption(record: GpuRecord) -> str:
+    reached = record.achieved
+    return (f"The teacher on {cost.processor(record.hardware)}, text to label, batches of the test headlines. A model "
+            f"of the paper's shape with random weights, {reached['texts']} packed texts of {reached['tokens']:,} "
+            f"tokens together in {reached['precision']}: {reached['flops_per_second'] / 1e12:,.1f} TFLOP/s, "
+            f"{_share(reached['share_of_peak'])} % of the dense peak.")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def frame(record: BenchmarkRecord) -> pd.DataFrame:

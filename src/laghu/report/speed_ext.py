@@ -1,8 +1,8 @@
 """A study's benchmark for the book's pages.
 
-Directives: `speed-table` (argument: path, others, growth, shapes, tokenising or seeds; options `study`, `name`) and
-`speed-figure` (argument: waterfall; the same options). Role: {speed}`cpu/int8#ratio.median`, a contender's number, or
-{speed}`cpu#latency_ms.p50`, one of the record. What has not been measured yet says so.
+Directives: `speed-table` (argument: path, others, growth, shapes, tokenising, seeds or gpu; options `study`, `name`)
+and `speed-figure` (argument: waterfall; the same options). Role: {speed}`cpu/int8#ratio.median`, of a contender, or
+{speed}`cpu#latency_ms.p50`, of the record. What has not been measured yet says so.
 """
 
 import re
@@ -15,7 +15,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 import laghu
-from laghu.benchmark.record import BenchmarkRecord, file_of
+from laghu.benchmark.record import BenchmarkRecord, GpuRecord, file_of, gpu_file_of
 from laghu.errors import LaghuError
 from laghu.report import cost, formats, speed, style
 from laghu.report.sphinx_ext import NOT_RUN, StudyDirective, table_of
@@ -50,6 +50,8 @@ class SpeedTable(_SpeedDirective):
     """One table of a benchmark."""
 
     def content_of(self, argument: str) -> list[nodes.Node]:
+        if argument == "gpu":
+            return [self.on_gpu(self.study())]
         found = super().content_of(argument)
         if not isinstance(found[0], nodes.table):
             return found
@@ -58,9 +60,21 @@ class SpeedTable(_SpeedDirective):
         speed.frame(BenchmarkRecord.load(file_of(study))).to_csv(file, index=False)
         return [*found, nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])]
 
+    def on_gpu(self, study: str) -> nodes.Node:
+        if not gpu_file_of(study).is_file():
+            return nodes.note("", nodes.paragraph(
+                "", "", nodes.Text(f"No GPU was at hand for {study!r} when this book was built; "),
+                nodes.literal("", f"laghu bench {study} --gpu"), nodes.Text(" measures it."),
+            ))
+        record = GpuRecord.load(gpu_file_of(study))
+        table = table_of(speed.on_gpu(record))
+        table.insert(0, nodes.title("", speed.on_gpu_caption(record)))
+        self.add_name(table)
+        return table
+
     def made(self, study: str, argument: str, record: BenchmarkRecord) -> nodes.Node:
         if argument not in speed.TABLES:
-            raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)}")
+            raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)} and gpu")
         text, caption = speed.TABLES[argument]
         table = table_of(text(record))
         table.insert(0, nodes.title("", caption(record)))
