@@ -21,7 +21,7 @@ def factors(names: Sequence[str], samples: Mapping[str, Sequence[float]]) -> dic
             for before, name in pairwise(names)}
 
 
-def regressed(found: Mapping[str, Spread], published: BenchmarkRecord, margin: float = MARGIN) -> list[str]:
+def regressed(found: Mapping[str, Spread], published: BenchmarkRecord, margin: float) -> list[str]:
     """What to say of each step whose upper quartile is below the published median by more than the margin.
 
     A step that is not published, or no longer measured, is none of them.

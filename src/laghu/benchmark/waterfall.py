@@ -223,4 +223,8 @@ def base_sized(checkpoint: Path, folder: Path) -> Path:
 
 
 def _labels_of(classifier: Classifier) -> Classify:
-    return lambda texts: [label for label, _ in classifier.stream(texts)]
+    def classify(texts: Sequence[str]) -> list[str]:
+        best = classifier.probabilities(texts).argmax(axis=1)
+        return [classifier.labels[label] for label in best.tolist()]
+
+    return classify
