@@ -26,7 +26,7 @@ class Engine(NamedTuple):
     # Token ids of each text of a batch to logits, (texts, labels) float32.
     run: Callable[[Rows], np.ndarray]
     # Tokens of a batch, padding included: of larger ones the processor's caches hold too little.
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
 
 
 def onnxruntime(folder: Path, threads: int) -> Engine:

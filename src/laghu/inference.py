@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from laghu import engines, wordwise
+from laghu import engines
 from laghu.errors import LaghuError
-from laghu.wordwise import Tokens
+from laghu.wordwise import TextByText, Tokens
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
 CHUNK = 512
@@ -54,7 +54,7 @@ class Classifier:
 
     def __init__(
         self, folder: str | Path, *, engine: str = "onnxruntime", threads: int | None = None,
-        max_length: int | None = None, tokenization: Callable[[Tokenizer, int], Tokens] = wordwise.tokens,
+        max_length: int | None = None, tokenization: Callable[[Tokenizer, int], Tokens] = TextByText,
     ) -> None:
         """Load a model.
 
@@ -63,7 +63,7 @@ class Classifier:
             engine: a name in `engines.ENGINES`.
             threads: None: one for each core that this process may use.
             max_length: None: as many as the model has positions.
-            tokenization: how the tokenizer is put to work; the default remembers words where that changes nothing.
+            tokenization: how the tokenizer is put to work; `wordwise.tokens` is for texts whose words come again.
 
         Raises:
             LaghuError: a file is missing or of another kind, the model is for another task, the engine is not

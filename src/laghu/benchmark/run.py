@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from laghu import engines, evaluation, experiment, freshness, measurement, provenance, quiet, throughput
 from laghu.benchmark import growth, models, pruned_shapes, record, regress, tokenising, waterfall
-from laghu.benchmark.record import BenchmarkRecord, Energy, Quartiles, Tokenising
+from laghu.benchmark.record import BenchmarkRecord, Energy, Quartiles
 from laghu.benchmark.waterfall import Contender
 from laghu.corpora import Corpus
 from laghu.energy import grid_intensity
@@ -73,7 +73,7 @@ def measure(study: Study, bench: BenchSpec) -> BenchmarkRecord:
     tokens = tokenising.measure(folder, texts, training, most)
     return BenchmarkRecord(
         study=study.name, corpus=corpus.name, synthetic=corpus.synthetic, seed=bench.seed, headlines=len(texts),
-        turns=bench.turns, contenders=with_amdahl(contenders, tokens), accuracy_of_seeds=seeds,
+        turns=bench.turns, contenders=contenders, accuracy_of_seeds=seeds,
         latency_ms=_latency(folder, texts, most), tokenising=tokens,
         pruned_shapes=pruned_shapes.measure(AutoTokenizer.from_pretrained(student.model), bench.turns),
         growth=_growth(study, folder, texts, bench, threads),
@@ -132,7 +132,7 @@ def _measured(
 
 
 def bound(contender: Contender, before: Contender | None) -> float | None:
-    """What the step could be worth at best, in operations or bytes; for tokenising see `with_amdahl`."""
+    """What the step could be worth at best, in operations or in bytes."""
     if before is None:
         return None
     match contender.bound_by:
@@ -141,18 +141,6 @@ def bound(contender: Contender, before: Contender | None) -> float | None:
         case "bytes":
             return before.weights.stat().st_size / contender.weights.stat().st_size
     return None
-
-
-def with_amdahl(contenders: Sequence[record.Contender], tokens: Tokenising) -> list[record.Contender]:
-    """The contenders with the bound of steps that save tokenising: nothing is left of what the library takes."""
-    bounded, before = [], None
-    for each in contenders:
-        if each.bound_by == "tokenising":
-            share = 1e-6 * tokens.library * before.documents_per_second.median
-            each = each.model_copy(update={"bound": 1 / (1 - share) if share < 1 else None})
-        bounded.append(each)
-        before = each
-    return bounded
 
 
 def accuracy(labels: Sequence[str], corpus: Corpus) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """From "transformers pipeline, teacher, fp32" to the path that a user calls, one thing at a time; what others offer.
 
 Every contender labels the same headlines, text to label, on the same threads, in the same turns. What a step could be
-worth at best stands beside what it is worth: the ratio of the operations where it saves operations, of the bytes of a
-weight where it stores fewer, and where it saves tokenising what would be left without (Amdahl).
+worth at best stands beside what it is worth: the ratio of the operations where it saves operations, of the files' bytes
+where it stores fewer.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from transformers import AutoConfig, BertForSequenceClassification
 
-from laghu import backbones, engines, paths
+from laghu import backbones, engines, paths, wordwise
 from laghu.benchmark import flops, models, peers
 from laghu.benchmark.record import Kind
 from laghu.corpora import Corpus
@@ -111,12 +111,7 @@ class _Contenders:
         for step, student in students:
             yield self._deployed(step.run, step.step, step.run, student)
         last, student = students[-1]
-        small = self._deployed("int8", "8-bit integers", last.run, student, "int8")
-        yield small
-        yield replace(
-            small, name="words remembered", step="words remembered", bound_by="tokenising",
-            way=self._remembering(models.deployed(student, "int8", self._corpus, self._most)),
-        )
+        yield self._deployed("int8", "8-bit integers", last.run, student, "int8")
 
     def _deployed(self, name: str, step: str, run: str, model: Stage, precision: str = "fp32") -> Contender:
         folder = models.deployed(model, precision, self._corpus, self._most)
@@ -126,10 +121,7 @@ class _Contenders:
     def _classifier(
         self, name: str, step: str, run: str, folder: Path, *, first_token: bool, engine: str = "onnxruntime"
     ) -> Contender:
-        """A folder in an engine, tokenised text by text: to remember words is a step of its own."""
-        classifier = Classifier(
-            folder, engine=engine, threads=self._threads, max_length=self._most, tokenization=TextByText
-        )
+        classifier = Classifier(folder, engine=engine, threads=self._threads, max_length=self._most)
         padded = flops.sorted_by_length(self._lengths(folder), BATCH_TOKENS)
         operations = flops.mean(AutoConfig.from_pretrained(folder), padded, first_token=first_token)
         title = {"onnxruntime": "ONNX Runtime"}.get(engine, "OpenVINO")
@@ -139,7 +131,9 @@ class _Contenders:
 
     def _remembering(self, folder: Path) -> Way:
         """Words are known from the training headlines, and from no pass over the others."""
-        classifier = Classifier(folder, threads=self._threads, max_length=self._most)
+        classifier = Classifier(
+            folder, threads=self._threads, max_length=self._most, tokenization=wordwise.tokens
+        )
 
         def prepare() -> None:
             classifier.forget()
@@ -161,6 +155,9 @@ class _Contenders:
             yield self._beside(f"{run}, OpenVINO", run, whole, engine="openvino")
             yield self._beside(f"{run}, OpenVINO bf16", run, whole, engine="openvino-bf16", precision="bf16")
             yield self._beside(f"{run}, OpenVINO int8", run, integers, engine="openvino", precision="int8")
+        integers = models.deployed(small, "int8", self._corpus, self._most)
+        yield replace(self._beside("int8, words remembered", step.run, integers, precision="int8"),
+                      way=self._remembering(integers))
         train = self._corpus.splits["train"]
         names = [self._corpus.labels[label] for label in train["label"]]
         yield Contender("TF-IDF", "alternative", "no encoder", "classical", "scikit-learn", "fp64", None, None, None,
