@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from laghu import throughput
-from laghu.benchmark import gpu
+from laghu.benchmark import gpu, peers
 from laghu.errors import LaghuError
 
 LABELS = ["Auto", "खेळ", "State"]
@@ -69,7 +69,7 @@ def expected(kind, folder, texts=TEXTS):
 
 
 WAYS = {
-    "pipeline": lambda folder: gpu.pipeline_on("cpu", folder, LENGTH, 4),
+    "pipeline": lambda folder: peers.pipeline(folder, LENGTH, 4, "cpu"),
     "padded": lambda folder: gpu.padded("cpu", folder, LENGTH, torch.float32, 5),
     "padded, alone": lambda folder: gpu.padded("cpu", folder, LENGTH, torch.float32, 1),
     "bucketed": lambda folder: gpu.bucketed("cpu", folder, LENGTH, torch.float32, TOKENS, as_it_is),
@@ -143,7 +143,7 @@ def test_on_a_gpu(folder, way, dtype):
     ready, labels = way("cuda", folder, LENGTH, dtype, tokens=TOKENS), expected(BertForSequenceClassification, folder)
     for _ in range(2):
         assert np.mean(np.array(ready.classify(TEXTS * 20)) == labels * 20) > 0.9
-    assert gpu.pipeline_on("cuda", folder, LENGTH, 4).classify(TEXTS) == labels
+    assert peers.pipeline(folder, LENGTH, 4, "cuda").classify(TEXTS) == labels
 
 
 def test_an_error_while_tokenising_reaches_the_caller(folder):
@@ -175,7 +175,7 @@ def test_what_is_no_model(tmp_path, name):
 
 def test_batches_of_nothing(folder):
     with pytest.raises(LaghuError, match="batch_size 0"):
-        gpu.pipeline_on("cpu", folder, LENGTH, 0)
+        peers.pipeline(folder, LENGTH, 0, "cpu")
     with pytest.raises(LaghuError, match="batch 0"):
         gpu.padded("cpu", folder, LENGTH, torch.float32, 0)
 

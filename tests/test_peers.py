@@ -149,7 +149,6 @@ def test_the_smallest_weights_of_the_encoder_are_zero_and_nothing_else_is_change
 def test_labels_of_a_pruned_model_are_those_of_its_checkpoint(folder, tmp_path):
     peers.save_magnitude_pruned(folder, tmp_path / "pruned", 0.6)
     expected = likeliest(loaded(tmp_path / "pruned"), folder)
-    assert peers.magnitude_pruned(folder, LENGTH, 64, 0.6).classify(TEXTS) == expected
     assert peers.sorted_batches(tmp_path / "pruned", LENGTH, 64).classify(TEXTS) == expected
 
 
@@ -186,8 +185,8 @@ def test_torch_pruning_has_to_be_there(folder, tmp_path, monkeypatch):
     (lambda folder: peers.pipeline(folder, 65, 1), "max_length 65 must be from 3 to 64"),
     (lambda folder: peers.sorted_batches(folder, LENGTH, 0), "tokens 0 must"),
     (lambda folder: peers.sorted_batches(folder / "none", LENGTH, 1), "no config.json"),
-    (lambda folder: peers.magnitude_pruned(folder, LENGTH, 1, 1), "sparsity 1 must"),
-    (lambda folder: peers.magnitude_pruned(folder, LENGTH, 1, math.nan), "sparsity nan must"),
+    (lambda folder: peers.save_magnitude_pruned(folder, folder / "pruned", 1), "sparsity 1 must"),
+    (lambda folder: peers.save_magnitude_pruned(folder, folder / "pruned", math.nan), "sparsity nan must"),
     (lambda folder: peers.save_magnitude_pruned(folder, folder, 0.5), "give another folder"),
     (lambda folder: peers.optimum_onnx(folder, LENGTH, 1, sys.executable, threads=0), "threads 0 must"),
     (lambda folder: peers.optimum_onnx(folder, LENGTH, 1, folder / "python"), r"python can't be run \(No such file"),

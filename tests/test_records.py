@@ -49,7 +49,7 @@ def test_the_file_is_readable_json(record, tmp_path):
     (line,) = [line for line in text.splitlines() if '"predictions"' in line]
     assert [int(number) for number in re.findall(r"\d+", line)] == record.predictions
     assert "दुसर्‍या पिढीचा प्रोसेसर™" in text
-    assert len(text.splitlines()) < 270 and text.endswith("}\n")
+    assert len(text.splitlines()) < 250 and text.endswith("}\n")
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])

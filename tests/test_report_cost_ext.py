@@ -1,9 +1,7 @@
-import io
 from datetime import UTC, datetime
 
 import pytest
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from sphinx_pages import render
 from test_report_cost import COSTS
 
 from laghu.records import PretrainingRecord
@@ -72,18 +70,7 @@ def build(tmp_path, monkeypatch):
     for record in [*COSTS, pretraining()]:
         record.save()
 
-    def page(text: str) -> tuple[str, str]:
-        (tmp_path / "index.md").write_text(text, encoding="utf-8")
-        warnings = io.StringIO()
-        with patch_docutils(), docutils_namespace():
-            Sphinx(
-                tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
-                confoverrides={"extensions": ["myst_parser", "laghu.report.cost_ext"], "html_theme": "basic",
-                               "exclude_patterns": ["results"]},
-            ).build()
-        return (tmp_path / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
-
-    return page
+    return lambda text: render(tmp_path, text, "laghu.report.cost_ext")
 
 
 def test_tables_figure_and_numbers_of_what_was_measured(build):

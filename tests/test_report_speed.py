@@ -1,11 +1,9 @@
-import io
 import re
 
 import matplotlib.pyplot as plt
 import pytest
 from fake_benchmark import benchmark
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from sphinx_pages import render
 
 from laghu.benchmark.record import GpuRecord
 from laghu.errors import LaghuError
@@ -101,18 +99,7 @@ def build(tmp_path, monkeypatch):
     monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
     benchmark().save()
 
-    def page(text: str) -> tuple[str, str]:
-        (tmp_path / "index.md").write_text(text, encoding="utf-8")
-        warnings = io.StringIO()
-        with patch_docutils(), docutils_namespace():
-            Sphinx(
-                tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
-                confoverrides={"extensions": ["myst_parser", "laghu.report.speed_ext"], "html_theme": "basic",
-                               "exclude_patterns": ["results"]},
-            ).build()
-        return (tmp_path / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
-
-    return page
+    return lambda text: render(tmp_path, text, "laghu.report.speed_ext")
 
 
 def test_a_page_has_figure_tables_and_numbers(build):

@@ -1,13 +1,11 @@
 """Oracles: sums by hand, resampled sentences written out, and what a page shows against what the records hold."""
 
-import io
 import statistics
 
 import numpy as np
 import pytest
 from fake_records import fake_token_record
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from sphinx_pages import render
 
 from laghu.errors import LaghuError
 from laghu.records import TokenRecord
@@ -228,18 +226,7 @@ def build(tmp_path, monkeypatch):
     (tmp_path / "studies" / "later.yaml").write_text(
         "{title: Later, seeds: [1], common: {}, runs: [], tokens: [{corpus: mahaner}]}", encoding="utf-8")
 
-    def page(text: str) -> tuple[str, str]:
-        (tmp_path / "index.md").write_text(text, encoding="utf-8")
-        warnings = io.StringIO()
-        with patch_docutils(), docutils_namespace():
-            Sphinx(
-                tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
-                confoverrides={"extensions": ["myst_parser", "laghu.report.tokens_ext"], "html_theme": "basic",
-                               "exclude_patterns": ["results"]},
-            ).build()
-        return (tmp_path / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
-
-    return page
+    return lambda text: render(tmp_path, text, "laghu.report.tokens_ext")
 
 
 def test_tables_and_numbers_of_what_was_run(build, tmp_path):

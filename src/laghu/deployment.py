@@ -59,8 +59,8 @@ def export(
     folder = folder.resolve()
     if not _replaceable(folder):
         raise LaghuError(f"{folder} is there already, and no export to replace; name another folder")
-    length = inference._max_length(checkpoint, inference._config(checkpoint), max_length)
-    model, tokenizer = _load(checkpoint)
+    length = inference.max_length_of(checkpoint, inference.config_of(checkpoint), max_length)
+    model, tokenizer = load(checkpoint)
     with TemporaryDirectory(dir=_parent(folder)) as temporary:
         made = Path(temporary) / "made"
         model.config.save_pretrained(made)
@@ -75,10 +75,10 @@ def export(
         made.rename(folder)
 
 
-def _load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
+def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
     # What `Classifier` would refuse to read is refused before anything is made of it.
-    inference._labels(checkpoint, inference._config(checkpoint))
-    inference._tokenizer(checkpoint)
+    inference.labels_of(checkpoint, inference.config_of(checkpoint))
+    inference.tokenizer_of(checkpoint)
     try:
         with quantization._muted():
             model, loaded = AutoModelForSequenceClassification.from_pretrained(
@@ -144,7 +144,7 @@ def _calibrate(file: Path, rows: Sequence[Sequence[int]]) -> None:
 
 def _batches(rows: Sequence[Sequence[int]], names: set[str]) -> Iterator[dict]:
     for batch in by_length([len(row) for row in rows], _CALIBRATION_TOKENS):
-        yield engines._inputs([rows[row] for row in batch], names)
+        yield engines.inputs([rows[row] for row in batch], names)
 
 
 def _replaceable(folder: Path) -> bool:

@@ -41,7 +41,7 @@ def onnxruntime(folder: Path, threads: int) -> Engine:
     except Exception as error:  # a hierarchy of the library's own that it does not export
         raise _unreadable(folder, "onnxruntime", error) from None
     names = {node.name for node in session.get_inputs()}
-    return Engine(lambda rows: session.run(["logits"], _inputs(rows, names))[0])
+    return Engine(lambda rows: session.run(["logits"], inputs(rows, names))[0])
 
 
 def openvino(folder: Path, threads: int) -> Engine:
@@ -70,7 +70,7 @@ def _openvino(folder: Path, threads: int, precision: str) -> Engine:
     def run(rows: Rows) -> np.ndarray:
         if not hasattr(own, "request"):
             own.request = model.create_infer_request()
-        return own.request.infer(_inputs(rows, names))["logits"].copy()
+        return own.request.infer(inputs(rows, names))["logits"].copy()
 
     return Engine(run)
 
@@ -119,7 +119,7 @@ def padded(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return ids, mask.astype(np.int64)
 
 
-def _inputs(rows: Rows, names: set[str]) -> dict[str, np.ndarray]:
+def inputs(rows: Rows, names: set[str]) -> dict[str, np.ndarray]:
     """What an exported model takes, by the names that it knows."""
     ids, mask = padded(rows)
     given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}

@@ -70,13 +70,13 @@ class Classifier:
                 installed, or a value is out of bounds.
         """
         folder = Path(folder)
-        config = _config(folder)
-        self.labels = _labels(folder, config)
-        self.max_length = _max_length(folder, config, max_length)
+        config = config_of(folder)
+        self.labels = labels_of(folder, config)
+        self.max_length = max_length_of(folder, config, max_length)
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
-        self._tokens = tokenization(_tokenizer(folder), self.max_length)
+        self._tokens = tokenization(tokenizer_of(folder), self.max_length)
         self._run, self._batch_tokens = engines.load(engine, folder, self.threads)
 
     def __call__(self, text: str) -> Prediction:
@@ -160,7 +160,7 @@ def _in_order(work: Callable[[list[str]], Done], chunks: Iterator[list[str]], th
 # ------------------------------------------------------------------------------------------------ a model's folder
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config_of(folder: Path) -> dict[str, Any]:
     """The configuration as it stands in the folder.
 
     Raises:
@@ -178,7 +178,7 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
+def labels_of(folder: Path, config: dict[str, Any]) -> list[str]:
     """Labels in the order of their ids.
 
     Raises:
@@ -194,7 +194,7 @@ def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
     return [str(names[str(index)]) for index in range(len(names))]
 
 
-def _max_length(folder: Path, config: dict[str, Any], wanted: int | None) -> int:
+def max_length_of(folder: Path, config: dict[str, Any], wanted: int | None) -> int:
     """Tokens to read of a text.
 
     Raises:
@@ -209,7 +209,7 @@ def _max_length(folder: Path, config: dict[str, Any], wanted: int | None) -> int
     return length
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
+def tokenizer_of(folder: Path) -> Tokenizer:
     """The folder's tokenizer.
 
     Raises:

@@ -455,6 +455,11 @@ def json_schema() -> str:
 
 
 def _readable_json(content: dict[str, Any]) -> str:
-    """Indented JSON with lists of integers on one line: 2,761 predictions would otherwise fill as many lines."""
+    """Indented JSON with lists of integers and objects of numbers on one line each.
+
+    2,761 predictions would otherwise fill as many lines, and an estimate with its interval five.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    return re.sub(r"\[[\d\s,]+\]", lambda match: re.sub(r"\s+", " ", match[0]), text) + "\n"
+    # Neither is ever part of a string, in which a quotation mark has a backslash before it.
+    numbers = r"\[[\d\s,]+\]|\{(?:\s+\"\w+\": [-+.\deE]+,?)+\s+\}"
+    return re.sub(numbers, lambda match: re.sub(r"\s+", " ", match[0]), text) + "\n"

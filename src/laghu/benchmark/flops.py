@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedConfig
 
 from laghu.inference import CHUNK, by_length
+from laghu.measurement import encoder_flops_per_token
 
 
 def of_document(config: PreTrainedConfig, length: int, *, first_token: bool = False) -> int:
@@ -16,14 +17,12 @@ def of_document(config: PreTrainedConfig, length: int, *, first_token: bool = Fa
         length: tokens, padding included.
         first_token: the last layer works for the first token only (`laghu.first_token`).
     """
-    hidden, ffn, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    a_token = 4 * hidden * hidden + 2 * hidden * ffn
-    whole = length * a_token + 2 * length * length * hidden
+    of_token = encoder_flops_per_token(config, length)
     if not first_token:
-        return 2 * layers * whole
-    # Keys and values of all tokens; all else, and one row of attention, of the first.
-    last = (length - 1) * 2 * hidden * hidden + a_token + 2 * length * hidden
-    return 2 * ((layers - 1) * whole + last)
+        return length * of_token
+    # In the last layer keys and values are of all tokens; all else, and one row of attention, of the first.
+    layers, keys_and_values = config.num_hidden_layers, 4 * config.hidden_size**2
+    return ((layers - 1) * length + 1) * (of_token // layers) + (length - 1) * keys_and_values
 
 
 def mean(config: PreTrainedConfig, lengths: Sequence[int], *, first_token: bool = False) -> float:

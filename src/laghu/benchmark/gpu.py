@@ -78,31 +78,6 @@ class Achieved(NamedTuple):
 # ------------------------------------------------------------------------------------------------ ways
 
 
-def pipeline_on(device: str | torch.device, folder: Path, max_length: int, batch_size: int) -> Way:
-    """`transformers.pipeline("text-classification")` in fp32, which PyTorch multiplies as fp32 unless told otherwise.
-
-    Args:
-        max_length: tokens read of a text.
-        batch_size: texts of a batch, in the order in which they come.
-
-    Raises:
-        LaghuError: no classifier there, or a number out of bounds.
-    """
-    model, tokenizer = peers._load(folder, max_length)
-    peers._refuse_below_one(batch_size=batch_size)
-    ready = transformers.pipeline(
-        "text-classification", model=model, tokenizer=tokenizer, device=torch.device(device), batch_size=batch_size
-    )
-
-    def classify(texts: Sequence[str]) -> list[str]:
-        if not texts:
-            return []
-        with peers._threads_of_tokenizers_kept():
-            return [each["label"] for each in ready(list(texts), truncation=True, max_length=max_length)]
-
-    return Way(classify)
-
-
 def padded(device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype, batch: int) -> Way:
     """PyTorch eager, in batches in the order of the texts, each padded to its longest.
 
@@ -113,7 +88,7 @@ def padded(device: str | torch.device, folder: Path, max_length: int, dtype: tor
     Raises:
         LaghuError: no classifier there, or a number out of bounds.
     """
-    peers._refuse_below_one(batch=batch)
+    peers.refuse_below_one(batch=batch)
     loaded = _Loaded(device, folder, max_length, dtype)
 
     def batches(rows: Rows) -> "Iterator[_Batch]":
@@ -221,9 +196,9 @@ class _Loaded:
     """A classifier on a device, with its tokenizer at work."""
 
     def __init__(self, device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype) -> None:
-        model, _ = peers._load(folder, max_length)
+        model, _ = peers.load(folder, max_length)
         self.model: PreTrainedModel = model.to(device=device, dtype=dtype)
-        self._tokens = TextByText(inference._tokenizer(folder), max_length)
+        self._tokens = TextByText(inference.tokenizer_of(folder), max_length)
 
     def pinned(self, arrays: Iterable[np.ndarray]) -> tuple[torch.Tensor, ...]:
         """For a GPU in memory from which it can fetch them by itself."""
@@ -335,7 +310,7 @@ def achieved(
     Raises:
         LaghuError: no texts or no repeats, a model that can't be packed, or fp32 on a GPU.
     """
-    peers._refuse_below_one(texts=len(lengths), repeats=repeats)
+    peers.refuse_below_one(texts=len(lengths), repeats=repeats)
     device = model.device
     ready = Packed(PackedClassifier(model, max(lengths)), compiler, [Room(sum(lengths), len(lengths))])
     random = torch.Generator().manual_seed(0)
@@ -411,7 +386,7 @@ def measure(
                          f"{', '.join(str(len(rows)) for rows in views.values())}; give as many of each")
     single = torch.float32
     steps = {
-        REFERENCE: (single, pipeline_on(device, folder, max_length, batch)),
+        REFERENCE: (single, peers.pipeline(folder, max_length, batch, device)),
         "padded, fp32": (single, padded(device, folder, max_length, single, batch)),
         "padded": (dtype, padded(device, folder, max_length, dtype, batch)),
         "bucketed": (dtype, bucketed(device, folder, max_length, dtype, tokens, compiler)),
@@ -453,7 +428,7 @@ def measure(
 
 
 def _flops_of_a_text(config: PreTrainedConfig, folder: Path, texts: Sequence[str], max_length: int) -> float:
-    rows = _rows(TextByText(inference._tokenizer(folder), max_length), texts)
+    rows = _rows(TextByText(inference.tokenizer_of(folder), max_length), texts)
     return flops(config, map(len, rows)) / len(texts)
 
 

@@ -23,8 +23,6 @@ def run(study: Study) -> GpuRecord:
     """
     if not torch.cuda.is_available():
         raise LaghuError("there is no GPU here; without --gpu the benchmark runs on the processor")
-    if study.bench is None:
-        raise LaghuError(f"study {study.name!r} has no benchmark; give studies/{study.name}.yaml a key bench")
     found = measure(study, "cuda", documents=DOCUMENTS, compiler=gpu.packing.compiled)
     found.save()
     return found
@@ -36,7 +34,7 @@ def measure(study: Study, device: str, documents: int, compiler: gpu.Compiler, *
     Args:
         settings: of `gpu.measure`, in place of its own.
     """
-    started, bench = datetime.now(UTC), study.bench
+    started, bench = datetime.now(UTC), models.settings_of(study)
     corpus = experiment.begin(study.find(f"baseline-seed{bench.seed}"))
     spec, teacher = models.of_run(study, "baseline", bench.seed, corpus)
     # begin() lets a GPU take fp32 products as TF32; the pipeline shall be as its users have it.

@@ -6,9 +6,20 @@ from typing import Any
 from laghu import deployment, experiment, quantization
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
-from laghu.spec import RunSpec, Study
+from laghu.spec import BenchSpec, RunSpec, Study
 from laghu.stages import Stage, stage
 from laghu.techniques import dispatch
+
+
+def settings_of(study: Study) -> BenchSpec:
+    """What is to be measured of the study.
+
+    Raises:
+        LaghuError: it says nothing of that.
+    """
+    if study.bench is None:
+        raise LaghuError(f"study {study.name!r} has no benchmark; give studies/{study.name}.yaml a key bench")
+    return study.bench
 
 
 def of_run(study: Study, run: str, seed: int, corpus: Corpus) -> tuple[RunSpec, Stage]:

@@ -39,8 +39,8 @@ _PATIENCE = 10
 # ------------------------------------------------------------------------------------------------ PyTorch
 
 
-def pipeline(folder: Path, max_length: int, batch_size: int) -> Way:
-    """`transformers.pipeline("text-classification")`, fp32.
+def pipeline(folder: Path, max_length: int, batch_size: int, device: str | torch.device = "cpu") -> Way:
+    """`transformers.pipeline("text-classification")`, in fp32, which PyTorch multiplies as fp32 unless told otherwise.
 
     Args:
         max_length: tokens read of a text.
@@ -49,10 +49,10 @@ def pipeline(folder: Path, max_length: int, batch_size: int) -> Way:
     Raises:
         LaghuError: no classifier there, or a number out of bounds.
     """
-    model, tokenizer = _load(folder, max_length)
-    _refuse_below_one(batch_size=batch_size)
+    model, tokenizer = load(folder, max_length)
+    refuse_below_one(batch_size=batch_size)
     ready = transformers.pipeline(
-        "text-classification", model=model, tokenizer=tokenizer, device="cpu", batch_size=batch_size
+        "text-classification", model=model, tokenizer=tokenizer, device=torch.device(device), batch_size=batch_size
     )
 
     def classify(texts: Sequence[str]) -> list[str]:
@@ -86,7 +86,7 @@ def sorted_batches(folder: Path, max_length: int, tokens: int) -> Way:
     Raises:
         LaghuError: no classifier there, or a number out of bounds.
     """
-    return _in_batches(*_load(folder, max_length), max_length, tokens)
+    return _in_batches(*load(folder, max_length), max_length, tokens)
 
 
 def torch_dynamic_int8(folder: Path, max_length: int, tokens: int) -> Way:
@@ -97,7 +97,7 @@ def torch_dynamic_int8(folder: Path, max_length: int, tokens: int) -> Way:
     Raises:
         LaghuError: as `sorted_batches`, or a PyTorch that has this quantisation no more.
     """
-    model, tokenizer = _load(folder, max_length)
+    model, tokenizer = load(folder, max_length)
     return _in_batches(dynamic_int8(model), tokenizer, max_length, tokens)
 
 
@@ -115,22 +115,11 @@ def dynamic_int8(model: PreTrainedModel) -> PreTrainedModel:
         return quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
 
 
-def magnitude_pruned(folder: Path, max_length: int, tokens: int, sparsity: float) -> Way:
-    """`sorted_batches` of a model with the smallest weights of its encoder set to zero, in matrices that stay dense.
+def save_magnitude_pruned(folder: Path, out_folder: Path, sparsity: float) -> None:
+    """Write a checkpoint, with its tokenizer, of the same size: its smallest weights are zeros in dense matrices.
 
     Args:
         sparsity: fraction of the weights of the encoder's linear layers, biases not counted, from 0 to below 1.
-
-    Raises:
-        LaghuError: as `sorted_batches`, another architecture, or a sparsity out of bounds.
-    """
-    model, tokenizer = _load(folder, max_length)
-    prune_by_magnitude(model, sparsity)
-    return _in_batches(model, tokenizer, max_length, tokens)
-
-
-def save_magnitude_pruned(folder: Path, out_folder: Path, sparsity: float) -> None:
-    """Write the model of `magnitude_pruned` as a checkpoint with its tokenizer: of the same size, to be exported.
 
     Raises:
         LaghuError: no classifier there, another architecture, a sparsity out of bounds, or both folders are one.
@@ -185,15 +174,20 @@ def torch_pruning(folder: Path, out_folder: Path, level: float) -> None:
     _save(model, tokenizer, out_folder)
 
 
-def _load(folder: Path, max_length: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    inference._max_length(folder, inference._config(folder), max_length)
-    return deployment._load(folder)
+def load(folder: Path, max_length: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A folder's classifier and tokenizer in PyTorch.
+
+    Raises:
+        LaghuError: no classifier there, or a length that it has no positions for.
+    """
+    inference.max_length_of(folder, inference.config_of(folder), max_length)
+    return deployment.load(folder)
 
 
 def _load_to_change(folder: Path, out_folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if folder.resolve() == out_folder.resolve():
         raise LaghuError(f"{out_folder} holds the model that is to be pruned; give another folder for the result")
-    return deployment._load(folder)
+    return deployment.load(folder)
 
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -202,7 +196,7 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pa
 
 
 def _in_batches(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_length: int, tokens: int) -> Way:
-    _refuse_below_one(tokens=tokens)
+    refuse_below_one(tokens=tokens)
     names = model.config.id2label
 
     def classify(texts: Sequence[str]) -> list[str]:
@@ -222,7 +216,11 @@ def _in_batches(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_length
     return Way(classify)
 
 
-def _refuse_below_one(**counts: int) -> None:
+def refuse_below_one(**counts: int) -> None:
+    """
+    Raises:
+        LaghuError: a count, by its name, that is below 1.
+    """
     for name, count in counts.items():
         if count < 1:
             raise LaghuError(f"{name} {count} must be at least 1")
@@ -285,8 +283,8 @@ def optimum_onnx(
     Raises:
         LaghuError: a number out of bounds, no such interpreter, or a worker that ends, now or when it is asked.
     """
-    inference._max_length(folder, inference._config(folder), max_length)
-    _refuse_below_one(batch_size=batch_size, threads=1 if threads is None else threads)
+    inference.max_length_of(folder, inference.config_of(folder), max_length)
+    refuse_below_one(batch_size=batch_size, threads=1 if threads is None else threads)
     program = worker or paths.root() / "benchmarks" / "peers" / "optimum_worker.py"
     settings = [str(folder.resolve()), str(max_length), str(batch_size), *([] if threads is None else [str(threads)])]
     process = _Worker(python, program, settings)

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerBase
 
-from laghu import quantization, quiet
+from laghu import measurement, quantization
 from laghu.benchmark import flops
 from laghu.benchmark.record import PrunedShape, Quartiles
 from laghu.quantization import OnnxClassifier
-from laghu.throughput import ratio
 
 LEVELS = (0.25, 0.50, 0.75)
 BATCH_SIZE, LENGTH = 32, 128
@@ -29,20 +27,12 @@ def measure(tokenizer: PreTrainedTokenizerBase, turns: int) -> list[PrunedShape]
     """Speed-ups at `LEVELS` over the whole shape, in turns, with as many threads as PyTorch has."""
     with _exported(tokenizer) as folders:
         models = {level: OnnxClassifier(folder) for level, (folder, _) in folders.items()}
-        ids = torch.randint(5, len(tokenizer), (BATCH_SIZE, LENGTH), generator=torch.Generator().manual_seed(0))
-        samples: dict[float, list[float]] = {level: [] for level in models}
-        with quiet.measuring():
-            for turn in range(turns + 1):
-                for level, model in models.items():
-                    began = perf_counter()
-                    model(input_ids=ids, attention_mask=torch.ones_like(ids))
-                    if turn:  # the first warms up
-                        samples[level].append(1 / (perf_counter() - began))
+        timings = measurement.time_in_turns(models, BATCH_SIZE, LENGTH, repeats=turns, warm_up=1)
     whole = flops.of_document(folders[0.0][1], LENGTH)
     return [
         PrunedShape(
             engine="ONNX Runtime, fp32", shape=SHAPE_NAME, pruning_level=level, batch_size=BATCH_SIZE,
-            sequence_length=LENGTH, speed_up=Quartiles.of(ratio(samples[level], samples[0.0])),
+            sequence_length=LENGTH, speed_up=Quartiles.of(measurement.speed_up(timings[0.0], timings[level])),
             bound=whole / flops.of_document(folders[level][1], LENGTH),
         )
         for level in LEVELS

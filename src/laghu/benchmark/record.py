@@ -88,13 +88,25 @@ class Tokenising(_Part):
     words_known_from_training: float
 
 
-class BenchmarkRecord(_Stored):
-    """One study's benchmark on one machine."""
+class _Measured(_Stored):
+    """Of which study, and where it comes from."""
 
     study: str
     corpus: str
     synthetic: bool
     seed: int
+    settings: dict[str, Any]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str
+    data_sha256: str
+    started: datetime
+    finished: datetime
+
+
+class BenchmarkRecord(_Measured):
+    """One study's benchmark on one machine."""
+
     headlines: int = Field(description="texts of the test split, which all contenders label")
     turns: int
     contenders: list[Contender]
@@ -105,14 +117,7 @@ class BenchmarkRecord(_Stored):
     tokenising: Tokenising
     growth: list[Growth]
     pruned_shapes: list[PrunedShape]
-    settings: dict[str, Any]
     grid_g_per_kwh: float
-    hardware: dict[str, Any]
-    versions: dict[str, str]
-    commit: str
-    data_sha256: str
-    started: datetime
-    finished: datetime
 
     @property
     def file(self) -> Path:
@@ -124,22 +129,11 @@ class BenchmarkRecord(_Stored):
         return [contender for contender in self.contenders if contender.kind == "path"]
 
 
-class GpuRecord(_Stored):
+class GpuRecord(_Measured):
     """One study's teacher on one GPU; what `steps` and `achieved` hold is said in `gpu.measure`."""
 
-    study: str
-    corpus: str
-    synthetic: bool
-    seed: int
     steps: dict[str, dict[str, Any]]
     achieved: dict[str, Any]
-    settings: dict[str, Any]
-    hardware: dict[str, Any]
-    versions: dict[str, str]
-    commit: str
-    data_sha256: str
-    started: datetime
-    finished: datetime
 
     @property
     def file(self) -> Path:

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ def run(study: Study) -> BenchmarkRecord:
     Raises:
         LaghuError: the study has no `bench`, or a library, a corpus or a model can't be had.
     """
-    found = measure(study, study.bench or _refuse(study))
+    found = measure(study, models.settings_of(study))
     found.save()
     record.write_table()
     return found
@@ -46,7 +46,7 @@ def check(study: Study) -> None:
         LaghuError: a factor has become smaller by more than `regress.MARGIN`; as `run`; or nothing is published.
     """
     published = BenchmarkRecord.load(record.file_of(study.name))
-    bench = study.bench or _refuse(study)
+    bench = models.settings_of(study)
     corpus = experiment.begin(study.find(f"baseline-seed{bench.seed}"))
     threads = _threads()
     path = waterfall.path(study, corpus, threads)
@@ -81,10 +81,6 @@ def measure(study: Study, bench: BenchSpec) -> BenchmarkRecord:
         hardware=measurement.hardware(), versions=_versions(), commit=provenance.commit(),
         data_sha256=freshness.data_sha256(spec), started=started, finished=datetime.now(UTC),
     )
-
-
-def _refuse(study: Study) -> NoReturn:
-    raise LaghuError(f"study {study.name!r} has no benchmark; give studies/{study.name}.yaml a key bench")
 
 
 def _threads() -> int:
@@ -160,8 +156,7 @@ def _accuracy_of_seeds(study: Study, bench: BenchSpec, corpus: Corpus) -> dict[s
             spec, model = models.of_run(study, run, seed, corpus)
             most = spec.fine_tuning.max_length
             classifier = Classifier(models.deployed(model, precision, corpus, most), max_length=most)
-            labels = [classifier.labels[best] for best in classifier.probabilities(texts).argmax(axis=1).tolist()]
-            found[str(seed)][name] = accuracy(labels, corpus)
+            found[str(seed)][name] = accuracy(waterfall.labels_of(classifier)(texts), corpus)
     return found
 
 

@@ -5,11 +5,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from tokenizers import Tokenizer
-
 from laghu import quiet
 from laghu.benchmark.record import Tokenising
-from laghu.inference import CHUNK
+from laghu.inference import CHUNK, tokenizer_of
 from laghu.wordwise import TextByText, Tokens, WordByWord
 
 REPEATS = 5
@@ -17,7 +15,7 @@ REPEATS = 5
 
 def measure(folder: Path, texts: Sequence[str], training: Sequence[str], max_length: int) -> Tokenising:
     """Microseconds a text, for a tokenizer that divides words; the library is given no thread but its own."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = tokenizer_of(folder)
     library, words = TextByText(tokenizer, max_length), WordByWord(tokenizer, max_length)
 
     def read_training() -> None:

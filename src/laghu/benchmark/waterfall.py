@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from tokenizers import Tokenizer
 from transformers import AutoConfig, BertForSequenceClassification
 
 from laghu import backbones, engines, paths, wordwise
 from laghu.benchmark import flops, models, peers
 from laghu.benchmark.record import Kind
 from laghu.corpora import Corpus
-from laghu.inference import Classifier
+from laghu.inference import Classifier, tokenizer_of
 from laghu.spec import BenchStep, RunSpec, Study
 from laghu.stages import Stage
 from laghu.throughput import Classify, Way
@@ -127,7 +126,7 @@ class _Contenders:
         title = {"onnxruntime": "ONNX Runtime"}.get(engine, "OpenVINO")
         precision = "bf16" if engine.endswith("bf16") else "fp32"
         return Contender(name, "path", step, run, title, precision, folder / engines.ONNX, operations, None,
-                         Way(_labels_of(classifier)))
+                         Way(labels_of(classifier)))
 
     def _remembering(self, folder: Path) -> Way:
         """Words are known from the training headlines, and from no pass over the others."""
@@ -139,7 +138,7 @@ class _Contenders:
             classifier.forget()
             classifier.probabilities(self._training)
 
-        return Way(_labels_of(classifier), prepare)
+        return Way(labels_of(classifier), prepare)
 
     # -------------------------------------------------------------------------------------------- beside it
 
@@ -200,7 +199,7 @@ class _Contenders:
 
     def _lengths(self, folder: Path) -> list[int]:
         """Tokens of each test headline."""
-        ids, _ = TextByText(Tokenizer.from_file(str(folder / "tokenizer.json")), self._most)(self._texts)
+        ids, _ = TextByText(tokenizer_of(folder), self._most)(self._texts)
         return [len(row) for row in ids]
 
 
@@ -219,7 +218,9 @@ def base_sized(checkpoint: Path, folder: Path) -> Path:
     return folder
 
 
-def _labels_of(classifier: Classifier) -> Classify:
+def labels_of(classifier: Classifier) -> Classify:
+    """The likeliest labels by name, without the warning that texts were cut."""
+
     def classify(texts: Sequence[str]) -> list[str]:
         best = classifier.probabilities(texts).argmax(axis=1)
         return [classifier.labels[label] for label in best.tolist()]

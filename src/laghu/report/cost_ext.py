@@ -65,7 +65,7 @@ class CostTable(StudyDirective):
         table = table_of(text)
         table.insert(0, nodes.title("", caption))
         self.add_name(table)
-        return [table, nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])]
+        return [table, self.data_link(file)]
 
 
 class CostFigure(StudyDirective):
@@ -85,14 +85,7 @@ class CostFigure(StudyDirective):
         image, data = self.generated(study, "cost-speed-bound.svg"), self.generated(study, "cost-speed-bound.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data, index=False)
-        uri = "/" + image.relative_to(self.env.srcdir).as_posix()
-        figure = nodes.figure(
-            "", nodes.image("", uri=uri, alt=drawing.alt), nodes.caption("", drawing.caption),
-            nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"])),
-            align="default",
-        )
-        self.add_name(figure)
-        return [figure]
+        return [self.figure(image, data, drawing.alt, drawing.caption)]
 
 
 class PretrainingRole(SphinxRole):

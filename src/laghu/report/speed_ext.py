@@ -8,6 +8,7 @@ and `speed-figure` (argument: waterfall; the same options). Role: {speed}`cpu/in
 import re
 from typing import Any, ClassVar
 
+import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
@@ -40,9 +41,9 @@ class _SpeedDirective(StudyDirective):
         if not file_of(study).is_file():
             text = f"The benchmark of {study!r} has not been run in this checkout; laghu bench {study} runs it."
             return [nodes.note("", nodes.paragraph("", text))]
-        return [self.made(study, argument, BenchmarkRecord.load(file_of(study)))]
+        return self.made(study, argument, BenchmarkRecord.load(file_of(study)))
 
-    def made(self, study: str, argument: str, record: BenchmarkRecord) -> nodes.Node:
+    def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         raise NotImplementedError
 
 
@@ -50,15 +51,7 @@ class SpeedTable(_SpeedDirective):
     """One table of a benchmark."""
 
     def content_of(self, argument: str) -> list[nodes.Node]:
-        if argument == "gpu":
-            return [self.on_gpu(self.study())]
-        found = super().content_of(argument)
-        if not isinstance(found[0], nodes.table):
-            return found
-        study = self.study()
-        file = self.generated(study, "speed.csv")
-        speed.frame(BenchmarkRecord.load(file_of(study))).to_csv(file, index=False)
-        return [*found, nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])]
+        return [self.on_gpu(self.study())] if argument == "gpu" else super().content_of(argument)
 
     def on_gpu(self, study: str) -> nodes.Node:
         if not gpu_file_of(study).is_file():
@@ -67,17 +60,19 @@ class SpeedTable(_SpeedDirective):
                 nodes.literal("", f"laghu bench {study} --gpu"), nodes.Text(" measures it."),
             ))
         record = GpuRecord.load(gpu_file_of(study))
-        table = table_of(speed.on_gpu(record))
-        table.insert(0, nodes.title("", speed.on_gpu_caption(record)))
-        self.add_name(table)
-        return table
+        return self.titled(speed.on_gpu(record), speed.on_gpu_caption(record))
 
-    def made(self, study: str, argument: str, record: BenchmarkRecord) -> nodes.Node:
+    def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         if argument not in speed.TABLES:
             raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)} and gpu")
         text, caption = speed.TABLES[argument]
-        table = table_of(text(record))
-        table.insert(0, nodes.title("", caption(record)))
+        file = self.generated(study, "speed.csv")
+        speed.frame(record).to_csv(file, index=False)
+        return [self.titled(text(record), caption(record)), self.data_link(file)]
+
+    def titled(self, text: pd.DataFrame, caption: str) -> nodes.table:
+        table = table_of(text)
+        table.insert(0, nodes.title("", caption))
         self.add_name(table)
         return table
 
@@ -85,21 +80,14 @@ class SpeedTable(_SpeedDirective):
 class SpeedFigure(_SpeedDirective):
     """The waterfall."""
 
-    def made(self, study: str, argument: str, record: BenchmarkRecord) -> nodes.Node:
+    def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         if argument != "waterfall":
             raise LaghuError(f"no speed figure {argument!r}; there is waterfall")
         drawing = speed.waterfall(record)
         image, data = self.generated(study, "speed-waterfall.svg"), self.generated(study, "speed-waterfall.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data, index=False)
-        figure = nodes.figure(
-            "", nodes.image("", uri="/" + image.relative_to(self.env.srcdir).as_posix(), alt=drawing.alt),
-            nodes.caption("", drawing.caption),
-            nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"])),
-            align="default",
-        )
-        self.add_name(figure)
-        return figure
+        return [self.figure(image, data, drawing.alt, drawing.caption)]
 
 
 class SpeedRole(SphinxRole):

@@ -266,6 +266,22 @@ class StudyDirective(SphinxDirective):
         target = "/" + file.relative_to(self.env.srcdir).as_posix()
         return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=self.env.docname)
 
+    def data_link(self, file: Path) -> nodes.paragraph:
+        """What stands under a table or a figure whose numbers are in that file."""
+        return nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
+
+    def image(self, file: Path, alt: str) -> nodes.image:
+        return nodes.image("", uri="/" + file.relative_to(self.env.srcdir).as_posix(), alt=alt)
+
+    def figure(self, image: Path, data: Path, alt: str, caption: str) -> nodes.figure:
+        """A figure with its numbers to download."""
+        made = nodes.figure(
+            "", self.image(image, alt), nodes.caption("", caption), nodes.legend("", self.data_link(data)),
+            align="default",
+        )
+        self.add_name(made)
+        return made
+
     def generated(self, study: str, name: str) -> Path:
         file = Path(self.env.srcdir) / "book" / "_generated" / study / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -319,7 +335,7 @@ class StudyTable(StudyDirective):
             stem = nodes.make_id(self.options["name"])
         file = self.generated(self.study(), f"{stem}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
-        link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
+        link = self.data_link(file)
         return [*self.numbered(table_of(text), caption, frame), link]
 
     def numbered(self, table: nodes.table, caption: str, frame: pd.DataFrame) -> list[nodes.Node]:
@@ -382,9 +398,8 @@ class StudyFigure(StudyDirective):
         image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data)
-        uri = "/" + image.relative_to(self.env.srcdir).as_posix()
-        shown = nodes.image("", uri=uri, alt=self.options.get("alt", drawing.alt))
-        legend = nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"]))
+        shown = self.image(image, self.options.get("alt", drawing.alt))
+        legend = nodes.legend("", self.data_link(data))
         return self.numbered(shown, drawing.caption, frame, legend)
 
     def numbered(self, shown: nodes.Node, caption: str, frame: pd.DataFrame, *rest: nodes.Node) -> list[nodes.Node]:

@@ -56,7 +56,7 @@ class TokenTable(StudyDirective):
         table = table_of(tokens.rendered(listed, argument))
         table.insert(0, nodes.title("", tokens.caption(listed, argument)))
         self.add_name(table)
-        return [table, nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])]
+        return [table, self.data_link(file)]
 
 
 class TokenRole(SphinxRole):

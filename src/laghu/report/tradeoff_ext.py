@@ -113,7 +113,7 @@ class TradeoffTable(TradeoffDirective):
         self.add_name(table)
         number = self.env.new_serialno("tradeoff")
         weights = _WEIGHTS.format(id=f"tradeoff-{number}", about=html.escape(origin.partition(",")[0]), equal=EQUAL)
-        link = nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
+        link = self.data_link(file)
         return [Calculator("", nodes.raw("", weights, format="html"), table), link]
 
 
@@ -133,14 +133,7 @@ class TradeoffFigure(TradeoffDirective):
         image, data = (self.generated(folder, self.file_name(f"-front{suffix}")) for suffix in (".svg", ".csv"))
         style.save(drawing.figure, image)
         drawing.data.to_csv(data)
-        uri = "/" + image.relative_to(self.env.srcdir).as_posix()
-        figure = nodes.figure(
-            "", nodes.image("", uri=uri, alt=drawing.alt), nodes.caption("", f"{drawing.caption} Rows: {origin}."),
-            nodes.legend("", nodes.paragraph("", "", self.download(data, "Data (CSV)"), classes=["laghu-data"])),
-            align="default",
-        )
-        self.add_name(figure)
-        return [figure]
+        return [self.figure(image, data, drawing.alt, f"{drawing.caption} Rows: {origin}.")]
 
 
 def _caption(comparison: Comparison, origin: str) -> str:

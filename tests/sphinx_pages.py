@@ -1,0 +1,20 @@
+"""A page of the book by itself, with one of Laghu's extensions."""
+
+import io
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+
+def render(folder: Path, text: str, extension: str) -> tuple[str, str]:
+    """The page as HTML, and the warnings of its build; records under `folder / "results"` are no pages."""
+    (folder / "index.md").write_text(text, encoding="utf-8")
+    warnings = io.StringIO()
+    with patch_docutils(), docutils_namespace():
+        Sphinx(
+            folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
+            confoverrides={"extensions": ["myst_parser", extension], "html_theme": "basic",
+                           "exclude_patterns": ["results"]},
+        ).build()
+    return (folder / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
