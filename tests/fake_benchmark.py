@@ -44,8 +44,7 @@ def benchmark(**fields) -> BenchmarkRecord:
         "accuracy_of_seeds": {seed: {"reference": views(teacher), "last": views(last)}
                               for seed, teacher, last in (("1", 0.8, 0.79), ("2", 0.78, 0.81))},
         "latency_ms": {"p50": 0.25, "p95": 0.5},
-        "tokenising": Tokenising(library=40, nothing_known=50, training_headlines_known=15, all_known=5,
-                                 words_known_from_training=0.741),
+        "tokenising": Tokenising(library_threads=40, chunks=35, prepared=15),
         "growth": [Growth(documents=size, threads=threads, seconds=size / 1e4 / threads,
                           documents_per_second=1e4 * threads, memory_mb=12.0)
                    for threads in (1, 2) for size in (1_000, 1_000_000)],

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 
 from laghu import corpora, evaluation, paths
-from laghu.benchmark import flops, record, regress, run, tokenising
+from laghu.benchmark import flops, record, regress, run
 from laghu.benchmark.record import BenchmarkRecord, Quartiles
 from laghu.errors import LaghuError
 from laghu.first_token import FirstTokenClassifier
@@ -46,10 +46,6 @@ def test_padding_goes_to_the_longest_of_a_batch(lengths, batch_size, tokens):
     by_length = flops.sorted_by_length(lengths, tokens, chunk=20)
     assert len(by_length) == len(lengths) and sum(by_length) >= sum(lengths)
     assert flops.sorted_by_length(lengths, 1, chunk=20).count(max(lengths)) == lengths.count(max(lengths))
-
-
-def test_known_words_are_those_that_stood_before():
-    assert tokenising.known(["a b c", "a d"], ["x a", "b"]) == 3 / 5
 
 
 def test_accuracy_is_that_of_the_views():

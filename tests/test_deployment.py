@@ -203,7 +203,7 @@ def test_the_last_layer_works_for_one_token(folder):
 
 def test_calibration_sees_texts_from_the_first_to_the_last(folder, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(deployment, "_write", lambda model, names, file: file.write_bytes(b""))
+    monkeypatch.setattr(deployment, "write_onnx", lambda model, names, file: file.write_bytes(b""))
     monkeypatch.setattr(deployment, "_calibrate", lambda file, rows: seen.append(list(rows)))
     monkeypatch.setattr(deployment, "CALIBRATED_ON", 5)
     texts = ["पाऊस " * words for words in range(1, 12)]
@@ -233,13 +233,13 @@ def test_an_export_replaces_an_earlier_one(folder, earlier):
     assert [each.name for each in earlier.parent.iterdir()] == ["made"]
 
 
-@pytest.mark.parametrize("step", ["_write", "_calibrate"])
+@pytest.mark.parametrize("step", ["write_onnx", "_calibrate"])
 def test_an_export_that_fails_changes_nothing(folder, earlier, monkeypatch, step):
     def fail(*_):
         raise OSError("disk full")
 
     before = content(earlier)
-    monkeypatch.setattr(deployment, "_write", lambda model, names, file: file.write_bytes(b""))
+    monkeypatch.setattr(deployment, "write_onnx", lambda model, names, file: file.write_bytes(b""))
     monkeypatch.setattr(deployment, step, fail)
     with pytest.raises(OSError, match="disk full"):
         export(folder / "bert", earlier, "int8", TEXTS)
@@ -248,7 +248,7 @@ def test_an_export_that_fails_changes_nothing(folder, earlier, monkeypatch, step
 
 
 def test_an_export_goes_where_a_link_leads_and_into_an_empty_folder(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(deployment, "_write", lambda model, names, file: file.write_bytes(b""))
+    monkeypatch.setattr(deployment, "write_onnx", lambda model, names, file: file.write_bytes(b""))
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     export(folder / "bert", tmp_path / "link")

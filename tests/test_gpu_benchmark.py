@@ -86,23 +86,22 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_labels_are_those_of_transformers_in_the_order_of_the_texts(folder, name):
     way, labels = WAYS[name](folder), expected(BertForSequenceClassification, folder)
-    assert way.classify(TEXTS) == labels
-    way.prepare()
-    assert way.classify(TEXTS[::-1]) == labels[::-1]
-    assert [way.classify([text]) for text in TEXTS[:16]] == [[label] for label in labels[:16]]
-    assert way.classify([]) == []
+    assert way(TEXTS) == labels
+    assert way(TEXTS[::-1]) == labels[::-1]
+    assert [way([text]) for text in TEXTS[:16]] == [[label] for label in labels[:16]]
+    assert way([]) == []
 
 
 @pytest.mark.parametrize("name", WAYS)
 def test_another_architecture(roberta, name):
-    assert WAYS[name](roberta).classify(TEXTS) == expected(RobertaForSequenceClassification, roberta)
+    assert WAYS[name](roberta)(TEXTS) == expected(RobertaForSequenceClassification, roberta)
 
 
 def test_texts_of_many_chunks(folder, monkeypatch):
     monkeypatch.setattr(gpu, "CHUNK", 7)
     labels = expected(BertForSequenceClassification, folder)
     for name in ("padded", "bucketed", "packed"):
-        assert WAYS[name](folder).classify(TEXTS) == labels
+        assert WAYS[name](folder)(TEXTS) == labels
 
 
 @pytest.mark.parametrize("make", [
@@ -123,15 +122,15 @@ def test_every_shape_is_compiled_beforehand_and_as_one_graph(folder, make):
     way = make(folder, noting)
     beforehand = set(shapes)
     assert all(shapes.count(shape) == 3 for shape in beforehand)
-    assert way.classify(TEXTS) == expected(BertForSequenceClassification, folder)
-    way.classify(TEXTS[:1])
+    assert way(TEXTS) == expected(BertForSequenceClassification, folder)
+    way(TEXTS[:1])
     assert set(shapes) == beforehand
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("way", [gpu.bucketed, gpu.packed])
 def test_in_half_precision(folder, way, dtype):
-    found = way("cpu", folder, LENGTH, dtype, tokens=TOKENS, compiler=as_it_is).classify(TEXTS)
+    found = way("cpu", folder, LENGTH, dtype, tokens=TOKENS, compiler=as_it_is)(TEXTS)
     assert np.mean(np.array(found) == expected(BertForSequenceClassification, folder)) > 0.8
 
 
@@ -142,13 +141,13 @@ def test_on_a_gpu(folder, way, dtype):
     """Batches are many, and graphs of several shapes take turns: a label from another batch would show."""
     ready, labels = way("cuda", folder, LENGTH, dtype, tokens=TOKENS), expected(BertForSequenceClassification, folder)
     for _ in range(2):
-        assert np.mean(np.array(ready.classify(TEXTS * 20)) == labels * 20) > 0.9
-    assert peers.pipeline(folder, LENGTH, 4, "cuda").classify(TEXTS) == labels
+        assert np.mean(np.array(ready(TEXTS * 20)) == labels * 20) > 0.9
+    assert peers.pipeline(folder, LENGTH, 4, "cuda")(TEXTS) == labels
 
 
 def test_an_error_while_tokenising_reaches_the_caller(folder):
     with pytest.raises(TypeError):
-        WAYS["packed"](folder).classify([*HEADLINES, None])
+        WAYS["packed"](folder)([*HEADLINES, None])
 
 
 @given(st.integers(3, 600))

@@ -67,7 +67,7 @@ def encoder_weights(model):
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize("way", [peers.pipeline, peers.sorted_batches])
 def test_labels_are_those_of_transformers_in_the_order_of_the_texts(folder, way, size):
-    assert way(folder, LENGTH, size).classify(TEXTS) == likeliest(loaded(folder), folder)
+    assert way(folder, LENGTH, size)(TEXTS) == likeliest(loaded(folder), folder)
 
 
 @pytest.mark.parametrize("way", [
@@ -75,13 +75,13 @@ def test_labels_are_those_of_transformers_in_the_order_of_the_texts(folder, way,
     lambda folder: peers.tfidf(HEADLINES, LABELS * 2 + LABELS[:2], 0),
 ])
 def test_no_texts_have_no_labels(folder, way):
-    assert list(way(folder).classify([])) == []
+    assert list(way(folder)([])) == []
 
 
 @pytest.mark.parametrize("way", [peers.pipeline, peers.sorted_batches])
 def test_what_is_beyond_the_length_is_not_read(folder, way):
     start = "पाऊस " * LENGTH
-    first, second = way(folder, LENGTH, 8).classify([start + "अ " * 50, start + "z " * 7])
+    first, second = way(folder, LENGTH, 8)([start + "अ " * 50, start + "z " * 7])
     assert first == second
 
 
@@ -91,7 +91,7 @@ def test_a_pipeline_leaves_the_threads_of_other_tokenizers_alone(folder, monkeyp
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     if before is not None:
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", before)
-    peers.pipeline(folder, LENGTH, 2).classify(TEXTS)
+    peers.pipeline(folder, LENGTH, 2)(TEXTS)
     assert os.environ.get("TOKENIZERS_PARALLELISM") == before
 
 
@@ -122,7 +122,7 @@ def test_eight_bits_change_logits_far_less_than_another_text_does(folder):
 def test_labels_in_eight_bits_are_those_of_the_quantised_model(folder):
     """A text to a batch: what is beside it would change its activations' scale."""
     way = peers.torch_dynamic_int8(folder, LENGTH, tokens=1)
-    assert way.classify(TEXTS) == likeliest(peers.dynamic_int8(loaded(folder)), folder)
+    assert way(TEXTS) == likeliest(peers.dynamic_int8(loaded(folder)), folder)
 
 
 # ------------------------------------------------------------------------------------------------ zeros
@@ -149,7 +149,7 @@ def test_the_smallest_weights_of_the_encoder_are_zero_and_nothing_else_is_change
 def test_labels_of_a_pruned_model_are_those_of_its_checkpoint(folder, tmp_path):
     peers.save_magnitude_pruned(folder, tmp_path / "pruned", 0.6)
     expected = likeliest(loaded(tmp_path / "pruned"), folder)
-    assert peers.sorted_batches(tmp_path / "pruned", LENGTH, 64).classify(TEXTS) == expected
+    assert peers.sorted_batches(tmp_path / "pruned", LENGTH, 64)(TEXTS) == expected
 
 
 # ------------------------------------------------------------------------------------------------ fewer neurons
@@ -211,7 +211,7 @@ def test_tfidf_gives_names():
     names = [LABELS[place % 3] for place in range(len(HEADLINES))]
     numbers = [sorted(LABELS).index(name) for name in names]
     expected = classical.fit(HEADLINES, numbers, seed=1).predict(TEXTS)
-    assert peers.tfidf(HEADLINES, names, 1).classify(TEXTS) == [sorted(LABELS)[number] for number in expected]
+    assert peers.tfidf(HEADLINES, names, 1)(TEXTS) == [sorted(LABELS)[number] for number in expected]
 
 
 # ------------------------------------------------------------------------------------------------ another environment
@@ -239,7 +239,7 @@ for line in sys.stdin:
 def test_texts_and_labels_go_through_pipes_unchanged(elsewhere):
     way = elsewhere(BACKWARDS)
     for texts in (TEXTS, [], ["\n", "\r", "\u2028", '"', "\x00"], ["पाऊस " * 100_000]):
-        assert way.classify(texts) == [text[::-1] for text in texts]
+        assert way(texts) == [text[::-1] for text in texts]
 
 
 @pytest.mark.parametrize(("settings", "more"), [({}, []), ({"threads": 2}, ["2"])])
@@ -268,14 +268,14 @@ sys.exit(3)
 """)
     for _ in range(2):
         with pytest.raises(LaghuError, match=r"worker.py ended with exit code 3 \(last words\)"):
-            way.classify(["पाऊस " * 100_000])
+            way(["पाऊस " * 100_000])
 
 
 def test_a_worker_that_died_before_it_was_asked_is_an_error(elsewhere):
     way = elsewhere('print("{}")')
-    way.classify.__self__._process.wait()
+    way._process.wait()
     with pytest.raises(LaghuError, match=r"exit code 0 \(it said nothing\)"):
-        way.classify(["पाऊस " * 100_000])
+        way(["पाऊस " * 100_000])
 
 
 def test_an_answer_that_is_no_json_is_an_error(elsewhere):
@@ -285,12 +285,12 @@ def test_an_answer_that_is_no_json_is_an_error(elsewhere):
 
 def test_a_talkative_worker_does_not_block(elsewhere):
     way = elsewhere("print('notes ' * 100_000, file=sys.stderr)" + BACKWARDS)
-    assert way.classify(["ab"]) == ["ba"]
+    assert way(["ab"]) == ["ba"]
 
 
 def test_a_worker_ends_with_its_way(elsewhere):
     way = elsewhere(BACKWARDS)
-    process = way.classify.__self__._process
+    process = way._process
     assert process.poll() is None
     del way
     assert process.returncode == 0

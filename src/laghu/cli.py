@@ -140,8 +140,6 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def classify(arguments: argparse.Namespace) -> None:
-    if arguments.threads:  # the tokenizers library has threads of its own, and looks here when it is loaded
-        os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, arguments.threads)))
     from laghu import lines
     from laghu.inference import Classifier
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from laghu import engines, inference, quantization
@@ -65,7 +66,8 @@ def export(
         made = Path(temporary) / "made"
         model.config.save_pretrained(made)
         tokenizer.save_pretrained(made)
-        _write(model, tokenizer.model_input_names, made / engines.ONNX)
+        rearranged = FirstTokenClassifier(model) if supports(model) else model
+        write_onnx(rearranged, tokenizer.model_input_names, made / engines.ONNX)
         if precision == "int8":
             some = texts[::-(-len(texts) // CALIBRATED_ON)]  # a file may be in the order of its labels
             rows = tokenizer(list(some), truncation=True, max_length=length)["input_ids"]
@@ -76,6 +78,11 @@ def export(
 
 
 def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
+    """A checkpoint's classifier, in evaluation mode, and its fast tokenizer.
+
+    Raises:
+        LaghuError: as `export` of the checkpoint.
+    """
     # What `Classifier` would refuse to read is refused before anything is made of it.
     inference.labels_of(checkpoint, inference.config_of(checkpoint))
     inference.tokenizer_of(checkpoint)
@@ -96,7 +103,13 @@ def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
     return model.eval(), tokenizer
 
 
-def _write(model: PreTrainedModel, names: Sequence[str], file: Path) -> None:
+def write_onnx(classifier: nn.Module, names: Sequence[str], file: Path) -> None:
+    """Write a module as an ONNX file for batches of any size and length.
+
+    Args:
+        classifier: in evaluation mode, token ids and mask to logits, as `FirstTokenClassifier` or a Hugging Face model.
+        names: of its inputs.
+    """
     import onnx
 
     # From a mask of ones only an exporter may conclude that there is nothing to mask.
@@ -106,7 +119,7 @@ def _write(model: PreTrainedModel, names: Sequence[str], file: Path) -> None:
     inputs = {name: known[name] for name in names if name != "token_type_ids" and name in known}
     with quantization._muted():
         program = torch.onnx.export(
-            FirstTokenClassifier(model) if supports(model) else model, (), kwargs=inputs,
+            classifier, (), kwargs=inputs,
             dynamo=True, opset_version=OPSET, verbose=False,
             dynamic_shapes={name: {0: "batch", 1: "length"} for name in inputs},
             input_names=list(inputs), output_names=["logits"],

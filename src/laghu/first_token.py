@@ -44,7 +44,11 @@ class FirstTokenClassifier(nn.Module):
         hidden_from = torch.finfo(hidden.dtype).min * (attention_mask == 0)[:, None, None, :].to(hidden.dtype)
         for layer in self.layers[:-1]:
             hidden = self._layer(layer, hidden, hidden, hidden_from)
-        return self.head(self.pool(self._layer(self.layers[-1], hidden[:, :1], hidden, hidden_from)))
+        return self.head(self.pool(self._first_of_last_layer(hidden, hidden_from)))
+
+    def _first_of_last_layer(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """The last layer's output for the first token, (texts, 1, hidden size)."""
+        return self._layer(self.layers[-1], hidden[:, :1], hidden, mask)
 
     def _layer(self, layer: Any, wanted: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """The layer's output for the wanted tokens, (texts, wanted, hidden size), from all tokens that come in."""

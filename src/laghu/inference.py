@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from laghu import engines
+from laghu import engines, tokenization
 from laghu.errors import LaghuError
-from laghu.wordwise import TextByText, Tokens
+from laghu.tokenization import Tokens
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
 CHUNK = 512
@@ -54,16 +54,16 @@ class Classifier:
 
     def __init__(
         self, folder: str | Path, *, engine: str = "onnxruntime", threads: int | None = None,
-        max_length: int | None = None, tokenization: Callable[[Tokenizer, int], Tokens] = TextByText,
+        max_length: int | None = None, tokens: Callable[[Tokenizer, int], Tokens] = tokenization.tokens,
     ) -> None:
-        """Load a model.
+        """Load a model. The tokenizers library's own threads are turned off, as a transformers pipeline does, too.
 
         Args:
             folder: with `config.json`, `tokenizer.json` and the file that the engine reads.
             engine: a name in `engines.ENGINES`.
             threads: None: one for each core that this process may use.
             max_length: None: as many as the model has positions.
-            tokenization: how the tokenizer is put to work; `wordwise.tokens` is for texts whose words come again.
+            tokens: how the tokenizer is put to work.
 
         Raises:
             LaghuError: a file is missing or of another kind, the model is for another task, the engine is not
@@ -76,7 +76,8 @@ class Classifier:
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
-        self._tokens = tokenization(tokenizer_of(folder), self.max_length)
+        self._tokens = tokens(tokenizer_of(folder), self.max_length)
+        tokenization.leave_threads_to_chunks()
         self._run, self._batch_tokens = engines.load(engine, folder, self.threads)
 
     def __call__(self, text: str) -> Prediction:
@@ -86,7 +87,7 @@ class Classifier:
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """A prediction for each text, in their order, while they come; a warning at the end if any had to be cut."""
         cut = 0
-        for probabilities, longer in _in_order(self._classify, _chunks(texts, CHUNK), self.threads):
+        for probabilities, longer in in_order(self._classify, in_chunks(texts), self.threads):
             cut += longer
             best = probabilities.argmax(axis=1)
             for label, probability in zip(best.tolist(), probabilities.max(axis=1).tolist(), strict=True):
@@ -97,12 +98,8 @@ class Classifier:
 
     def probabilities(self, texts: Iterable[str]) -> np.ndarray:
         """Of each text (rows) and label, (texts, labels) float32."""
-        parts = [part for part, _ in _in_order(self._classify, _chunks(texts, CHUNK), self.threads)]
+        parts = [part for part, _ in in_order(self._classify, in_chunks(texts), self.threads)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), dtype=np.float32)
-
-    def forget(self) -> None:
-        """Go on as if no text had been read, and no word were known: for measurements."""
-        self._tokens.forget()
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
@@ -132,13 +129,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+def in_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """As many texts as one thread takes at a time."""
     texts = iter(texts)
-    while chunk := list(islice(texts, size)):
+    while chunk := list(islice(texts, CHUNK)):
         yield chunk
 
 
-def _in_order(work: Callable[[list[str]], Done], chunks: Iterator[list[str]], threads: int) -> Iterator[Done]:
+def in_order(work: Callable[[list[str]], Done], chunks: Iterator[list[str]], threads: int) -> Iterator[Done]:
     """`work` of each chunk, several at once, in the order of the chunks, which are drawn shortly before their turn."""
     first = list(islice(chunks, 2))
     if len(first) < 2:  # to start threads would take longer

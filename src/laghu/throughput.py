@@ -5,7 +5,6 @@ A ratio is taken turn by turn, and only then its median and quartiles over the t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
@@ -17,14 +16,6 @@ from laghu.errors import LaghuError
 
 # Texts to labels. What it needs is loaded before it is called.
 Classify = Callable[[Sequence[str]], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to classify; and what to do, untimed, before it sees texts again: nothing may be known from last time."""
-
-    classify: Classify
-    prepare: Callable[[], None] = lambda: None
 
 
 # Texts of one way in one turn take about this long, in seconds: long against a timer, short against a machine's moods.
@@ -46,12 +37,12 @@ class EnergyOfDocuments(NamedTuple):
     source: dict[str, str]
 
 
-def in_turns(ways: Mapping[str, Way], texts: Sequence[str], turns: int) -> dict[str, list[float]]:
+def in_turns(ways: Mapping[str, Classify], texts: Sequence[str], turns: int) -> dict[str, list[float]]:
     """Documents per second of each way, one number a turn.
 
     Each way gets as many texts a turn as it labels in about `SHARE` seconds, spread over all texts, so that all see
-    the same lengths. Where these are not enough they come again, after `Way.prepare`. Training by other Laghu processes
-    on this machine pauses meanwhile (`laghu.quiet`).
+    the same lengths; where these are not enough they come again. Training by other Laghu processes on this machine
+    pauses meanwhile (`laghu.quiet`).
 
     Raises:
         LaghuError: no ways, texts or turns, or a way that loses or makes up labels.
@@ -65,32 +56,23 @@ def in_turns(ways: Mapping[str, Way], texts: Sequence[str], turns: int) -> dict[
         for turn in range(turns):
             first = turn % len(names)
             for name in names[first:] + names[:first]:
-                count = sum(map(len, shares[name]))
-                samples[name].append(count / _seconds(name, ways[name], shares[name]))
+                samples[name].append(len(shares[name]) / _seconds(name, ways[name], shares[name]))
     return samples
 
 
-def spread(texts: Sequence[str], count: int) -> list[list[str]]:
-    """So many of the texts at even distances; all of them, again and again, where there are too few.
-
-    Returns:
-        One pass after the other, in none of which a text comes twice.
-    """
+def spread(texts: Sequence[str], count: int) -> list[str]:
+    """So many of the texts at even distances; all of them, again and again, where there are too few."""
     passes, rest = divmod(count, len(texts))
-    some = [texts[place * len(texts) // rest] for place in range(rest)]
-    return [list(texts)] * passes + ([some] if some else [])
+    return list(texts) * passes + [texts[place * len(texts) // rest] for place in range(rest)]
 
 
-def energy(name: str, way: Way, texts: Sequence[str], window: float, country: str) -> EnergyOfDocuments:
-    """Energy for 1,000 documents, over a share of the texts again and again for at least `window` seconds.
-
-    What one pass leaves known is known in the next: to forget would take energy, too.
-    """
-    documents, passes = 0, spread(texts, _share(name, way, texts))
+def energy(name: str, classify: Classify, texts: Sequence[str], window: float, country: str) -> EnergyOfDocuments:
+    """Energy for 1,000 documents, over a share of the texts again and again for at least `window` seconds."""
+    documents, some = 0, spread(texts, _share(name, classify, texts))
     with quiet.measuring(), track(country) as tracked:
         began = perf_counter()
         while perf_counter() - began < window:
-            documents += sum(len(way.classify(each)) for each in passes)
+            documents += len(classify(some))
     return EnergyOfDocuments(1000 * tracked.kwh / documents, tracked.source)
 
 
@@ -111,24 +93,20 @@ def ratio(contender: Sequence[float], reference: Sequence[float]) -> Spread:
     return over_turns(np.divide(contender, reference))
 
 
-def _share(name: str, way: Way, texts: Sequence[str]) -> int:
+def _share(name: str, classify: Classify, texts: Sequence[str]) -> int:
     """How many texts take about `SHARE` seconds, found by doubling; it warms up, too."""
     count = 1
     while True:
-        seconds = _seconds(name, way, spread(texts, count))
+        seconds = _seconds(name, classify, spread(texts, count))
         if seconds >= SHARE / 2:
             return max(1, round(count * SHARE / seconds))
         count *= 2
 
 
-def _seconds(name: str, way: Way, passes: Sequence[Sequence[str]]) -> float:
-    """How long all passes took, without what came before each of them."""
-    seconds = 0.0
-    for texts in passes:
-        way.prepare()
-        began = perf_counter()
-        labels = way.classify(texts)
-        seconds += perf_counter() - began
-        if len(labels) != len(texts):
-            raise LaghuError(f"{name} gave {len(labels)} labels for {len(texts)} texts.")
+def _seconds(name: str, classify: Classify, texts: Sequence[str]) -> float:
+    began = perf_counter()
+    labels = classify(texts)
+    seconds = perf_counter() - began
+    if len(labels) != len(texts):
+        raise LaghuError(f"{name} gave {len(labels)} labels for {len(texts)} texts.")
     return seconds

@@ -30,8 +30,8 @@ from laghu.benchmark import peers
 from laghu.benchmark.flops import of_document
 from laghu.errors import LaghuError
 from laghu.packed import Packed, PackedClassifier, Room
-from laghu.throughput import Spread, Way
-from laghu.wordwise import TextByText
+from laghu.throughput import Classify, Spread
+from laghu.tokenization import TextByText
 
 REFERENCE = "pipeline"
 # Texts that the tokenizers library is given at a time: some for each of its threads.
@@ -78,7 +78,7 @@ class Achieved(NamedTuple):
 # ------------------------------------------------------------------------------------------------ ways
 
 
-def padded(device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype, batch: int) -> Way:
+def padded(device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype, batch: int) -> Classify:
     """PyTorch eager, in batches in the order of the texts, each padded to its longest.
 
     Args:
@@ -97,13 +97,13 @@ def padded(device: str | torch.device, folder: Path, max_length: int, dtype: tor
             yield _Batch(range(first, first + len(part)), loaded.pinned(engines.padded(part)))
             first += len(part)
 
-    return loaded.way(batches, loaded.best(_Logits(loaded.model)))
+    return loaded.classifier(batches, loaded.best(_Logits(loaded.model)))
 
 
 def bucketed(
     device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype, tokens: int = TOKENS,
     compiler: Compiler = packing.compiled,
-) -> Way:
+) -> Classify:
     """Compiled for a few lengths, to one of which each text is padded; of each length so many texts at a time.
 
     A batch that the texts don't fill is computed whole. All shapes are compiled, and recorded as CUDA graphs, here and
@@ -139,7 +139,7 @@ def bucketed(
     for length in lengths:
         for _ in range(3):  # compiled, recorded, replayed
             best(batch([0], [[0]], length))
-    return loaded.way(batches, best)
+    return loaded.classifier(batches, best)
 
 
 def buckets(max_length: int) -> list[int]:
@@ -152,7 +152,7 @@ def buckets(max_length: int) -> list[int]:
 def packed(
     device: str | torch.device, folder: Path, max_length: int, dtype: torch.dtype,
     compiler: Compiler = packing.compiled, tokens: int = TOKENS,
-) -> Way:
+) -> Classify:
     """Compiled, without padding but for the end of the last batch (`laghu.packed`), texts in their order.
 
     Both shapes are compiled, and recorded as CUDA graphs, here and now; see `Packed` for the thread that may use them.
@@ -182,7 +182,7 @@ def packed(
         if waiting:
             yield _Batch(range(first, first + len(waiting)), packer.pack(waiting))
 
-    return loaded.way(batches, lambda batch: packer.logits(batch.given, len(batch.places)).argmax(dim=-1))
+    return loaded.classifier(batches, lambda batch: packer.logits(batch.given, len(batch.places)).argmax(dim=-1))
 
 
 class _Batch(NamedTuple):
@@ -215,7 +215,9 @@ class _Loaded:
 
         return best
 
-    def way(self, batches: Callable[[Rows], Iterator[_Batch]], best: Callable[[_Batch], torch.Tensor]) -> Way:
+    def classifier(
+        self, batches: Callable[[Rows], Iterator[_Batch]], best: Callable[[_Batch], torch.Tensor]
+    ) -> Classify:
         names = self.model.config.id2label
 
         def classify(texts: Sequence[str]) -> list[str]:
@@ -230,7 +232,7 @@ class _Loaded:
                 labels[place] = names[label]
             return labels
 
-        return Way(classify, self._tokens.forget)
+        return classify
 
 
 class _Logits(nn.Module):
@@ -392,9 +394,9 @@ def measure(
         "bucketed": (dtype, bucketed(device, folder, max_length, dtype, tokens, compiler)),
         "packed": (dtype, packed(device, folder, max_length, dtype, compiler, tokens)),
     }
-    ways = {name: way for name, (_, way) in steps.items()}
+    ways = {name: classify for name, (_, classify) in steps.items()}
     # Before anything is timed: a GPU's libraries are loaded when they are first needed.
-    given = {name: np.array(way.classify(texts)) for name, way in ways.items()}
+    given = {name: np.array(classify(texts)) for name, classify in ways.items()}
     timed = list(texts) * math.ceil(max(1, documents / max(1, len(texts))))
     samples = throughput.in_turns(ways, timed, turns)
     config = transformers.AutoConfig.from_pretrained(folder)

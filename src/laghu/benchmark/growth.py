@@ -6,7 +6,6 @@ Each stream has a process of its own, because only a new process can say how muc
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -38,10 +37,8 @@ def measure(folder: Path, texts: Iterable[str], documents: Iterable[int], thread
 
 def _measured(folder: Path, headlines: Path, documents: int, threads: int) -> Growth:
     arguments = map(str, (folder, headlines, documents, threads))
-    # The tokenizers library has threads of its own, and is told so.
-    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", __name__, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise LaghuError(f"a stream of {documents:,} headlines failed: {done.stderr.strip().rpartition(chr(10))[2]}")
     found = json.loads(done.stdout)

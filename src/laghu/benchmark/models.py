@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from laghu import deployment, experiment, quantization
+from torch import Tensor
+
+from laghu import deployment, engines, experiment, quantization
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
+from laghu.first_token import FirstTokenClassifier
 from laghu.spec import BenchSpec, RunSpec, Study
 from laghu.stages import Stage, stage
 from laghu.techniques import dispatch
@@ -35,15 +38,25 @@ def of_run(study: Study, run: str, seed: int, corpus: Corpus) -> tuple[RunSpec, 
     return spec, ([teacher] if spec.technique == "baseline" else dispatch.compress(spec, corpus, teacher))[-1]
 
 
+class _ForAllTokens(FirstTokenClassifier):
+    """With a last layer that works for all tokens, as transformers' does: what the saving is measured against."""
+
+    def _first_of_last_layer(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        return self._layer(self.layers[-1], hidden, hidden, mask)[:, :1]
+
+
 def plain(model: Stage) -> Path:
-    """The checkpoint as an ONNX file, as it is."""
+    """What `laghu export` would make of the checkpoint, did its last layer work for all tokens."""
 
     def build(working: Path) -> dict[str, Any]:
-        quantization.export(*experiment.load(model, "fp32"), working / "model")
+        loaded, tokenizer = deployment.load(model.model)
+        loaded.config.save_pretrained(working / "model")
+        tokenizer.save_pretrained(working / "model")
+        deployment.write_onnx(_ForAllTokens(loaded), tokenizer.model_input_names, working / "model" / engines.ONNX)
         return {}
 
     inputs = {"model": model.key, "libraries": quantization.versions()}
-    return stage("plain", ["quantization"], inputs, build).model
+    return stage("plain", ["benchmark.models"], inputs, build).model
 
 
 def deployed(model: Stage, precision: deployment.Precision, corpus: Corpus, max_length: int) -> Path:

@@ -9,9 +9,8 @@ ONNX (ONNX Runtime); Fang et al. 2023 (arXiv 2301.12900) for Torch-Pruning.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
@@ -30,7 +29,8 @@ from laghu.compression.layout import layers
 from laghu.engines import padded
 from laghu.errors import LaghuError
 from laghu.inference import by_length
-from laghu.throughput import Way
+from laghu.throughput import Classify
+from laghu.tokenization import library_threads
 
 # Seconds that a process is given to end by itself once it is told to.
 _PATIENCE = 10
@@ -39,7 +39,7 @@ _PATIENCE = 10
 # ------------------------------------------------------------------------------------------------ PyTorch
 
 
-def pipeline(folder: Path, max_length: int, batch_size: int, device: str | torch.device = "cpu") -> Way:
+def pipeline(folder: Path, max_length: int, batch_size: int, device: str | torch.device = "cpu") -> Classify:
     """`transformers.pipeline("text-classification")`, in fp32, which PyTorch multiplies as fp32 unless told otherwise.
 
     Args:
@@ -58,25 +58,14 @@ def pipeline(folder: Path, max_length: int, batch_size: int, device: str | torch
     def classify(texts: Sequence[str]) -> list[str]:
         if not texts:  # which a pipeline does not survive
             return []
-        with _threads_of_tokenizers_kept():
+        # A pipeline turns them off by itself, and for good.
+        with library_threads(False):
             return [each["label"] for each in ready(list(texts), truncation=True, max_length=max_length)]
 
-    return Way(classify)
+    return classify
 
 
-@contextmanager
-def _threads_of_tokenizers_kept() -> Iterator[None]:
-    """A pipeline turns off the threads of all tokenizers of the process, for good; others are measured beside it."""
-    name = "TOKENIZERS_PARALLELISM"
-    unset = name not in os.environ
-    try:
-        yield
-    finally:
-        if unset:
-            os.environ.pop(name, None)
-
-
-def sorted_batches(folder: Path, max_length: int, tokens: int) -> Way:
+def sorted_batches(folder: Path, max_length: int, tokens: int) -> Classify:
     """PyTorch eager, fp32, in batches of texts of about one length.
 
     Args:
@@ -89,7 +78,7 @@ def sorted_batches(folder: Path, max_length: int, tokens: int) -> Way:
     return _in_batches(*load(folder, max_length), max_length, tokens)
 
 
-def torch_dynamic_int8(folder: Path, max_length: int, tokens: int) -> Way:
+def torch_dynamic_int8(folder: Path, max_length: int, tokens: int) -> Classify:
     """`sorted_batches` of what PyTorch's one line of dynamic quantisation makes of the model.
 
     A text's logits depend a little on what else is in its batch.
@@ -195,7 +184,7 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def _in_batches(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_length: int, tokens: int) -> Way:
+def _in_batches(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_length: int, tokens: int) -> Classify:
     refuse_below_one(tokens=tokens)
     names = model.config.id2label
 
@@ -213,7 +202,7 @@ def _in_batches(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_length
                     labels[place] = names[label]
         return labels
 
-    return Way(classify)
+    return classify
 
 
 def refuse_below_one(**counts: int) -> None:
@@ -235,7 +224,7 @@ def _refuse_fraction(**fractions: float) -> None:
 # ------------------------------------------------------------------------------------------------ no encoder
 
 
-def tfidf(texts: Sequence[str], labels: Sequence[str], seed: int) -> Way:
+def tfidf(texts: Sequence[str], labels: Sequence[str], seed: int) -> Classify:
     """Laghu's own classical classifier (`laghu.classical`), fitted here.
 
     Args:
@@ -251,23 +240,16 @@ def tfidf(texts: Sequence[str], labels: Sequence[str], seed: int) -> Way:
     def classify(texts: Sequence[str]) -> list[str]:
         return [names[label] for label in fitted.predict(texts)] if texts else []
 
-    return Way(classify)
+    return classify
 
 
 # ------------------------------------------------------------------------------------------------ another environment
 
 
-@dataclass(frozen=True)
-class ElsewhereWay(Way):
-    """A way in a process of its own, with the versions of the libraries that work there."""
-
-    versions: dict[str, str] = field(default_factory=dict)
-
-
 def optimum_onnx(
     folder: Path, max_length: int, batch_size: int, python: Path, *, threads: int | None = None,
     worker: Path | None = None,
-) -> ElsewhereWay:
+) -> "Elsewhere":
     """Optimum's default export to ONNX Runtime, fp32, in Optimum's own pipeline.
 
     Optimum wants a transformers older than Laghu's. So it works in a process of another environment, texts and labels
@@ -287,15 +269,14 @@ def optimum_onnx(
     refuse_below_one(batch_size=batch_size, threads=1 if threads is None else threads)
     program = worker or paths.root() / "benchmarks" / "peers" / "optimum_worker.py"
     settings = [str(folder.resolve()), str(max_length), str(batch_size), *([] if threads is None else [str(threads)])]
-    process = _Worker(python, program, settings)
-    return ElsewhereWay(process.ask, versions=process.ready)
+    return Elsewhere(python, program, settings)
 
 
-class _Worker:
-    """A process that says in a line of JSON that it is ready, and then answers each line with a line.
+class Elsewhere:
+    """A classifier in a process that says in a line of JSON that it is ready, and then answers each line with a line.
 
     Attributes:
-        ready: what it said first.
+        versions: of the libraries that work there, which is what it said first.
     """
 
     def __init__(self, python: Path, program: Path, arguments: Sequence[str]) -> None:
@@ -313,11 +294,11 @@ class _Worker:
                 raise LaghuError(f"{python} can't be run ({error.strerror}); give the interpreter of an environment "
                                  "with benchmarks/peers/requirements.txt") from None
             stack.callback(_end, self._process)
-            self.ready = self._answer()
+            self.versions: dict[str, str] = self._answer()
             finalize(self, stack.pop_all().close)
 
-    def ask(self, question: Sequence[str]) -> Any:
-        """Its answer.
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """Their labels.
 
         Raises:
             LaghuError: it ended, or says what is no JSON.
@@ -325,7 +306,7 @@ class _Worker:
         if self._process.stdin.closed:
             raise self._ended()
         with suppress(BrokenPipeError):  # then it doesn't answer either
-            self._process.stdin.write(json.dumps(list(question)) + "\n")
+            self._process.stdin.write(json.dumps(list(texts)) + "\n")
             self._process.stdin.flush()
         return self._answer()
 

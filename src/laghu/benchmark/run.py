@@ -51,7 +51,7 @@ def check(study: Study) -> None:
     threads = _threads()
     path = waterfall.path(study, corpus, threads)
     texts = corpus.splits["test"]["text"][:]
-    samples = throughput.in_turns({each.name: each.way for each in path}, texts, bench.turns)
+    samples = throughput.in_turns({each.name: each.classify for each in path}, texts, bench.turns)
     found = regress.factors([each.name for each in path], samples)
     if lost := regress.regressed(found, published, regress.MARGIN):
         raise LaghuError(f"{study.name}: slower by more than {regress.MARGIN:.0%} than published: {'; '.join(lost)}")
@@ -62,7 +62,7 @@ def measure(study: Study, bench: BenchSpec) -> BenchmarkRecord:
     """One study on this machine, with all processors that this process may use."""
     started, threads = datetime.now(UTC), _threads()
     corpus = experiment.begin(study.find(f"baseline-seed{bench.seed}"))
-    texts, training = (corpus.splits[split]["text"][:] for split in ("test", "train"))
+    texts = corpus.splits["test"]["text"][:]
     contenders = _contenders(study, bench, corpus, threads)
     spec, student = models.of_run(study, bench.path[-1].run, bench.seed, corpus)
     most = spec.fine_tuning.max_length
@@ -70,7 +70,7 @@ def measure(study: Study, bench: BenchSpec) -> BenchmarkRecord:
     _say(study, "all seeds of the first and the last model")
     seeds = _accuracy_of_seeds(study, bench, corpus)
     _say(study, "latency, tokenising, pruned shapes")
-    tokens = tokenising.measure(folder, texts, training, most)
+    tokens = tokenising.measure(folder, texts, most, threads)
     return BenchmarkRecord(
         study=study.name, corpus=corpus.name, synthetic=corpus.synthetic, seed=bench.seed, headlines=len(texts),
         turns=bench.turns, contenders=contenders, accuracy_of_seeds=seeds,
@@ -96,7 +96,7 @@ def _contenders(study: Study, bench: BenchSpec, corpus: Corpus, threads: int) ->
         contenders = waterfall.build(study, corpus, threads, Path(scratch))
         _say(study, f"{len(contenders)} contenders, {bench.turns} turns of about {throughput.SHARE:g} s each")
         texts = corpus.splits["test"]["text"][:]
-        samples = throughput.in_turns({each.name: each.way for each in contenders}, texts, bench.turns)
+        samples = throughput.in_turns({each.name: each.classify for each in contenders}, texts, bench.turns)
         measured, before = [], None
         for each in contenders:
             _say(study, f"labels and energy: {each.name}")
@@ -111,7 +111,7 @@ def _measured(
 ) -> record.Contender:
     name, on_path = contender.name, contender.kind == "path"
     texts = corpus.splits["test"]["text"][:]
-    used = throughput.energy(name, contender.way, texts, bench.energy_window, bench.country) if on_path else None
+    used = throughput.energy(name, contender.classify, texts, bench.energy_window, bench.country) if on_path else None
     factor = throughput.ratio(samples[name], samples[before.name]) if on_path and before else None
     return record.Contender(
         name=name, kind=contender.kind, step=contender.step, run=contender.run, engine=contender.engine,
@@ -121,7 +121,7 @@ def _measured(
         factor=factor and Quartiles.of(factor),
         bound=bound(contender, before), bound_by=contender.bound_by,
         operations_per_document=contender.operations,
-        accuracy=accuracy(contender.way.classify(texts), corpus) if contender.run else None,
+        accuracy=accuracy(contender.classify(texts), corpus) if contender.run else None,
         size_mb=contender.weights and contender.weights.stat().st_size / 1e6,
         energy=used and Energy(kwh=used.kwh, source=used.source, window_seconds=bench.energy_window),
     )
@@ -165,7 +165,7 @@ def _latency(folder: Path, texts: Sequence[str], max_length: int) -> dict[str, f
     classifier, times = Classifier(folder, max_length=max_length), []
     classifier(texts[0])
     with quiet.measuring():
-        for text in throughput.spread(texts, min(ALONE, len(texts)))[0]:
+        for text in throughput.spread(texts, min(ALONE, len(texts))):
             began = perf_counter()
             classifier(text)
             times.append(1000 * (perf_counter() - began))

@@ -1,54 +1,41 @@
-"""What tokenising takes: by the library text by text, and by Laghu with fewer or more words known."""
+"""What tokenising takes: by the library as it is, and as the path's last step puts it to work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 from laghu import quiet
 from laghu.benchmark.record import Tokenising
-from laghu.inference import CHUNK, tokenizer_of
-from laghu.wordwise import TextByText, Tokens, WordByWord
+from laghu.inference import in_chunks, in_order, tokenizer_of
+from laghu.throughput import spread
+from laghu.tokenization import Prepared, TextByText, Tokens, library_threads
 
 REPEATS = 5
+# Headlines that are tokenised at a time, the given ones again and again: long against the start of threads.
+HEADLINES = 10_000
 
 
-def measure(folder: Path, texts: Sequence[str], training: Sequence[str], max_length: int) -> Tokenising:
-    """Microseconds a text, for a tokenizer that divides words; the library is given no thread but its own."""
+def measure(folder: Path, texts: Sequence[str], max_length: int, threads: int) -> Tokenising:
+    """Microseconds a text, for a tokenizer that can be prepared."""
     tokenizer = tokenizer_of(folder)
-    library, words = TextByText(tokenizer, max_length), WordByWord(tokenizer, max_length)
-
-    def read_training() -> None:
-        words.forget()
-        _through(words, training)
-
+    library, prepared = TextByText(tokenizer, max_length), Prepared(tokenizer, max_length)
+    some = spread(texts, HEADLINES)
     with quiet.measuring():
-        return Tokenising(
-            library=_microseconds(library, texts, library.forget),
-            nothing_known=_microseconds(words, texts, words.forget),
-            training_headlines_known=_microseconds(words, texts, read_training),
-            all_known=_microseconds(words, texts, lambda: _through(words, texts)),
-            words_known_from_training=known(texts, training),
-        )
+        with library_threads(True):
+            in_its_own = _microseconds(library, some, 1)
+        with library_threads(False):
+            return Tokenising(
+                library_threads=in_its_own, chunks=_microseconds(library, some, threads),
+                prepared=_microseconds(prepared, some, threads),
+            )
 
 
-def known(texts: Sequence[str], before: Sequence[str]) -> float:
-    """Share of the words of the texts that stand in those before."""
-    seen = {word for text in before for word in text.split(" ")}
-    words = [word for text in texts for word in text.split(" ")]
-    return sum(word in seen for word in words) / len(words)
-
-
-def _microseconds(tokens: Tokens, texts: Sequence[str], prepare: Callable[[], None]) -> float:
+def _microseconds(tokens: Tokens, texts: Sequence[str], threads: int) -> float:
     times = []
     for _ in range(REPEATS):
-        prepare()
         began = perf_counter()
-        _through(tokens, texts)
+        for _ in in_order(tokens, in_chunks(texts), threads):
+            pass
         times.append(perf_counter() - began)
     return 1e6 * median(times) / len(texts)
-
-
-def _through(tokens: Tokens, texts: Sequence[str]) -> None:
-    for start in range(0, len(texts), CHUNK):
-        tokens(texts[start:start + CHUNK])

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, BertForSequenceClassification
 
-from laghu import backbones, engines, paths, wordwise
+from laghu import backbones, engines, paths
 from laghu.benchmark import flops, models, peers
 from laghu.benchmark.record import Kind
 from laghu.corpora import Corpus
 from laghu.inference import Classifier, tokenizer_of
 from laghu.spec import BenchStep, RunSpec, Study
 from laghu.stages import Stage
-from laghu.throughput import Classify, Way
-from laghu.wordwise import TextByText
+from laghu.throughput import Classify
+from laghu.tokenization import TextByText, library_threads
 
 REFERENCE = "pipeline"
 # Texts of a batch in a pipeline that is told to make batches.
@@ -45,7 +46,7 @@ class Contender:
     weights: Path | None
     operations: float | None
     bound_by: str | None
-    way: Way
+    classify: Classify
 
 
 def build(study: Study, corpus: Corpus, threads: int, scratch: Path) -> list[Contender]:
@@ -97,48 +98,55 @@ class _Contenders:
         yield replace(
             in_torch, name="pipeline, batches", step=f"batches of {PIPELINE_BATCH}", bound_by="operations",
             operations=flops.mean(config, flops.in_order(lengths, PIPELINE_BATCH)),
-            way=peers.pipeline(checkpoint, self._most, PIPELINE_BATCH),
+            classify=peers.pipeline(checkpoint, self._most, PIPELINE_BATCH),
         )
         sorted_lengths = flops.sorted_by_length(lengths, BATCH_TOKENS)
         yield replace(
             in_torch, name="sorted batches", step="batches of one length", bound_by="operations",
             operations=flops.mean(config, sorted_lengths),
-            way=peers.sorted_batches(checkpoint, self._most, BATCH_TOKENS),
+            classify=peers.sorted_batches(checkpoint, self._most, BATCH_TOKENS),
         )
-        yield self._classifier("engine", "ONNX Runtime", "baseline", models.plain(teacher), first_token=False)
+        whole = models.plain(teacher)
+        yield self._contender("engine", "ONNX Runtime", "baseline", whole, self._as_it_comes(whole),
+                              operations=flops.mean(config, sorted_lengths))
         yield self._deployed("first token", "last layer for the first token", "baseline", teacher)
         for step, student in students:
             yield self._deployed(step.run, step.step, step.run, student)
         last, student = students[-1]
-        yield self._deployed("int8", "8-bit integers", last.run, student, "int8")
+        in_integers = self._deployed("int8", "8-bit integers", last.run, student, "int8")
+        yield in_integers
+        yield replace(
+            in_integers, name="prepared", step="texts prepared for the tokenizer", bound_by=None,
+            classify=self._labels_of(models.deployed(student, "int8", self._corpus, self._most)),
+        )
 
     def _deployed(self, name: str, step: str, run: str, model: Stage, precision: str = "fp32") -> Contender:
         folder = models.deployed(model, precision, self._corpus, self._most)
-        made = self._classifier(name, step, run, folder, first_token=True)
+        made = self._contender(name, step, run, folder, self._as_it_comes(folder))
         return replace(made, precision=precision, bound_by="bytes" if precision == "int8" else "operations")
 
-    def _classifier(
-        self, name: str, step: str, run: str, folder: Path, *, first_token: bool, engine: str = "onnxruntime"
+    def _contender(
+        self, name: str, step: str, run: str, folder: Path, classify: Classify, operations: float | None = None
     ) -> Contender:
-        classifier = Classifier(folder, engine=engine, threads=self._threads, max_length=self._most)
-        padded = flops.sorted_by_length(self._lengths(folder), BATCH_TOKENS)
-        operations = flops.mean(AutoConfig.from_pretrained(folder), padded, first_token=first_token)
-        title = {"onnxruntime": "ONNX Runtime"}.get(engine, "OpenVINO")
-        precision = "bf16" if engine.endswith("bf16") else "fp32"
-        return Contender(name, "path", step, run, title, precision, folder / engines.ONNX, operations, None,
-                         Way(labels_of(classifier)))
+        """One in ONNX Runtime, whose last layer works for the first token only unless its operations are given."""
+        if operations is None:
+            padded = flops.sorted_by_length(self._lengths(folder), BATCH_TOKENS)
+            operations = flops.mean(AutoConfig.from_pretrained(folder), padded, first_token=True)
+        return Contender(name, "path", step, run, "ONNX Runtime", "fp32", folder / engines.ONNX, operations, None,
+                         classify)
 
-    def _remembering(self, folder: Path) -> Way:
-        """Words are known from the training headlines, and from no pass over the others."""
-        classifier = Classifier(
-            folder, threads=self._threads, max_length=self._most, tokenization=wordwise.tokens
-        )
+    def _labels_of(self, folder: Path, **settings: Any) -> Classify:
+        return labels_of(Classifier(folder, threads=self._threads, max_length=self._most, **settings))
 
-        def prepare() -> None:
-            classifier.forget()
-            classifier.probabilities(self._training)
+    def _as_it_comes(self, folder: Path) -> Classify:
+        """With the tokenizers library as it comes, given whole texts and dividing them among threads of its own."""
+        classify = self._labels_of(folder, tokens=TextByText)
 
-        return Way(labels_of(classifier), prepare)
+        def in_its_threads(texts: Sequence[str]) -> Sequence[str]:
+            with library_threads(True):
+                return classify(texts)
+
+        return in_its_threads
 
     # -------------------------------------------------------------------------------------------- beside it
 
@@ -154,9 +162,6 @@ class _Contenders:
             yield self._beside(f"{run}, OpenVINO", run, whole, engine="openvino")
             yield self._beside(f"{run}, OpenVINO bf16", run, whole, engine="openvino-bf16", precision="bf16")
             yield self._beside(f"{run}, OpenVINO int8", run, integers, engine="openvino", precision="int8")
-        integers = models.deployed(small, "int8", self._corpus, self._most)
-        yield replace(self._beside("int8, words remembered", step.run, integers, precision="int8"),
-                      way=self._remembering(integers))
         train = self._corpus.splits["train"]
         names = [self._corpus.labels[label] for label in train["label"]]
         yield Contender("TF-IDF", "alternative", "no encoder", "classical", "scikit-learn", "fp64", None, None, None,
@@ -165,8 +170,10 @@ class _Contenders:
     def _beside(
         self, name: str, run: str, folder: Path, engine: str = "onnxruntime", precision: str = "fp32"
     ) -> Contender:
-        made = self._classifier(name, name.partition(", ")[2], run, folder, first_token=True, engine=engine)
-        return replace(made, kind="alternative", precision=precision)
+        classify = self._labels_of(folder, engine=engine)
+        made = self._contender(name, name.partition(", ")[2], run, folder, classify)
+        title = {"onnxruntime": "ONNX Runtime"}.get(engine, "OpenVINO")
+        return replace(made, kind="alternative", engine=title, precision=precision)
 
     # -------------------------------------------------------------------------------------------- what others offer
 
@@ -174,27 +181,27 @@ class _Contenders:
         """Of the teacher, but for the first: the paper's shape with random weights, for the size that others have."""
         checkpoint = teacher.model
         of_teacher = Contender(
-            "", "peer", "", "baseline", "PyTorch eager", "fp32", checkpoint / WEIGHTS, None, None, Way(list)
+            "", "peer", "", "baseline", "PyTorch eager", "fp32", checkpoint / WEIGHTS, None, None, list
         )
         whole = base_sized(checkpoint, scratch / "base-sized")
         yield replace(
             of_teacher, name="pipeline, BERT-base size", step="random weights of the size of BERT-base", run=None,
-            weights=whole / WEIGHTS, way=peers.pipeline(whole, self._most, 1),
+            weights=whole / WEIGHTS, classify=peers.pipeline(whole, self._most, 1),
         )
         yield replace(of_teacher, name="torch dynamic int8", step="sorted batches, quantize_dynamic", precision="int8",
-                      way=peers.torch_dynamic_int8(checkpoint, self._most, BATCH_TOKENS), weights=None)
+                      classify=peers.torch_dynamic_int8(checkpoint, self._most, BATCH_TOKENS), weights=None)
         zeros = scratch / "magnitude"
         peers.save_magnitude_pruned(checkpoint, zeros, LEVEL)
         yield replace(of_teacher, name="magnitude-pruned 75 %", step="sorted batches, zeros in dense weights",
-                      way=peers.sorted_batches(zeros, self._most, BATCH_TOKENS), weights=zeros / WEIGHTS)
+                      classify=peers.sorted_batches(zeros, self._most, BATCH_TOKENS), weights=zeros / WEIGHTS)
         if find_spec("torch_pruning"):
             smaller = scratch / "torch-pruning"
             peers.torch_pruning(checkpoint, smaller, LEVEL)
             yield replace(of_teacher, name="Torch-Pruning 75 %", step="sorted batches, neurons cut by magnitude",
-                          way=peers.sorted_batches(smaller, self._most, BATCH_TOKENS), weights=smaller / WEIGHTS)
+                          classify=peers.sorted_batches(smaller, self._most, BATCH_TOKENS), weights=smaller / WEIGHTS)
         if (python := peers_python()).is_file():
             yield replace(of_teacher, name="optimum-onnx", step="default export, its own pipeline", weights=None,
-                          engine="ONNX Runtime", way=peers.optimum_onnx(
+                          engine="ONNX Runtime", classify=peers.optimum_onnx(
                               checkpoint, self._most, PIPELINE_BATCH, python, threads=self._threads))
 
     def _lengths(self, folder: Path) -> list[int]:

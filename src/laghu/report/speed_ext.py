@@ -133,7 +133,7 @@ def shown(field: str, value: float | int | None) -> str:
     head = field.partition(".")[0]
     if head in ("ratio", "factor", "bound"):
         return f"{value:,.0f}×" if value >= 20 else f"{value:.2f}×"
-    if head == "accuracy" or field == "tokenising.words_known_from_training":
+    if head == "accuracy":
         return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
     if head == "latency_ms":
         return f"{value:.2f}\N{NO-BREAK SPACE}ms"
