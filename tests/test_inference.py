@@ -123,6 +123,17 @@ def test_an_error_in_the_stream_reaches_the_reader(folder):
 # ------------------------------------------------------------------------------------------------ batches
 
 
+@given(st.integers(0, 3000), st.integers(1, 4))
+def test_chunks_are_of_one_size_and_leave_no_thread_without_work(count, threads):
+    chunks = list(inference.in_chunks(iter(range(count)), threads))
+    assert list(itertools.chain.from_iterable(chunks)) == list(range(count))
+    whole, rest = divmod(count, threads * CHUNK)
+    assert {len(chunk) for chunk in chunks[:whole * threads]} <= {CHUNK}
+    last = [len(chunk) for chunk in chunks[whole * threads:]]
+    assert len(last) == threads or all(size == inference.SMALLEST_CHUNK for size in last[:-1])
+    assert sum(last) == rest and all(size == last[0] for size in last[:-1])
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 100))
 def test_batches_hold_every_row_once_and_no_more_tokens_than_asked(lengths, tokens):

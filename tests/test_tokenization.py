@@ -11,7 +11,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from laghu.tokenization import Prepared, TextByText, can_be_prepared, leave_threads_to_chunks, library_threads, tokens
 
 ALPHABET = [*"abAÉßéİςΣ .,'-[]#।…\U00010100𑇉", "[CLS]", "[MASK]", "[UNK]", "पाऊस", "ि", "\u093c", "\u200d", "\u00a0",
-            "\u2028", "\u3000", "\x00", "\x1c", "\t", "\n", "\x85", "中", "é", "e\u0301", "\u0301", "ﷺ", "🙂", "a" * 120]
+            "\u2028", "\u3000", "\x00", "\x1c", "\t", "\n", "\x85", "中", "é", "e\u0301", "\u0301", "ﷺ", "🙂",
+            "a" * 120]
 TEXTS = st.one_of(st.lists(st.sampled_from(ALPHABET), max_size=20).map("".join), st.text(max_size=30))
 
 

@@ -26,8 +26,9 @@ from laghu import engines, tokenization
 from laghu.errors import LaghuError
 from laghu.tokenization import Tokens
 
-# Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer.
-CHUNK = 512
+# Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer. Fewer than the
+# second are not worth a thread of their own.
+CHUNK, SMALLEST_CHUNK = 512, 32
 # Chunks under way or waiting, for each thread.
 _AHEAD = 2
 # RoBERTa and its kin count positions from the one after padding.
@@ -87,7 +88,7 @@ class Classifier:
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """A prediction for each text, in their order, while they come; a warning at the end if any had to be cut."""
         cut = 0
-        for probabilities, longer in in_order(self._classify, in_chunks(texts), self.threads):
+        for probabilities, longer in in_order(self._classify, in_chunks(texts, self.threads), self.threads):
             cut += longer
             best = probabilities.argmax(axis=1)
             for label, probability in zip(best.tolist(), probabilities.max(axis=1).tolist(), strict=True):
@@ -98,7 +99,7 @@ class Classifier:
 
     def probabilities(self, texts: Iterable[str]) -> np.ndarray:
         """Of each text (rows) and label, (texts, labels) float32."""
-        parts = [part for part, _ in in_order(self._classify, in_chunks(texts), self.threads)]
+        parts = [part for part, _ in in_order(self._classify, in_chunks(texts, self.threads), self.threads)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), dtype=np.float32)
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
@@ -129,11 +130,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def in_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """As many texts as one thread takes at a time."""
+def in_chunks(texts: Iterable[str], threads: int) -> Iterator[list[str]]:
+    """As many texts as one thread takes at a time; of the last ones as many as leave none without work."""
     texts = iter(texts)
-    while chunk := list(islice(texts, CHUNK)):
-        yield chunk
+    while block := list(islice(texts, CHUNK * threads)):
+        size = max(SMALLEST_CHUNK, -(-len(block) // threads))
+        yield from (block[start:start + size] for start in range(0, len(block), size))
 
 
 def in_order(work: Callable[[list[str]], Done], chunks: Iterator[list[str]], threads: int) -> Iterator[Done]:

@@ -49,7 +49,7 @@ class Contender(_Part):
     ratio: Quartiles = Field(description="to the reference, turn by turn")
     factor: Quartiles | None = Field(description="to the step before it, turn by turn; of the path only")
     bound: float | None = Field(description="what the step could be worth at best, as `bound_by` counts")
-    bound_by: Literal["operations", "bytes"] | None
+    bound_by: Literal["operations", "bytes", "tokenising"] | None
     operations_per_document: float | None = Field(description="in matrix products, padding included")
     accuracy: dict[str, float] | None = Field(description="on the views of the test split, of the labels that it gave")
     size_mb: float | None = Field(description="of the file of the weights, in 10^6 bytes")

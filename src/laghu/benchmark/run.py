@@ -119,7 +119,7 @@ def _measured(
         documents_per_second=Quartiles.of(throughput.over_turns(samples[name])),
         ratio=Quartiles.of(throughput.ratio(samples[name], samples[waterfall.REFERENCE])),
         factor=factor and Quartiles.of(factor),
-        bound=bound(contender, before), bound_by=contender.bound_by,
+        bound=bound(contender, before, samples), bound_by=contender.bound_by,
         operations_per_document=contender.operations,
         accuracy=accuracy(contender.classify(texts), corpus) if contender.run else None,
         size_mb=contender.weights and contender.weights.stat().st_size / 1e6,
@@ -127,8 +127,10 @@ def _measured(
     )
 
 
-def bound(contender: Contender, before: Contender | None) -> float | None:
-    """What the step could be worth at best, in operations or in bytes."""
+def bound(
+    contender: Contender, before: Contender | None, samples: Mapping[str, Sequence[float]]
+) -> float | None:
+    """What the step could be worth at best: in operations, in bytes, or measured without what it saves."""
     if before is None:
         return None
     match contender.bound_by:
@@ -136,6 +138,8 @@ def bound(contender: Contender, before: Contender | None) -> float | None:
             return before.operations / contender.operations
         case "bytes":
             return before.weights.stat().st_size / contender.weights.stat().st_size
+        case "tokenising":
+            return throughput.ratio(samples[waterfall.TOKENISED], samples[before.name]).median
     return None
 
 

@@ -35,7 +35,7 @@ def _microseconds(tokens: Tokens, texts: Sequence[str], threads: int) -> float:
     times = []
     for _ in range(REPEATS):
         began = perf_counter()
-        for _ in in_order(tokens, in_chunks(texts), threads):
+        for _ in in_order(tokens, in_chunks(texts, threads), threads):
             pass
         times.append(perf_counter() - began)
     return 1e6 * median(times) / len(texts)

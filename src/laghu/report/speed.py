@@ -10,7 +10,7 @@ from laghu.report.figures import Drawing
 from laghu.report.style import MUTED
 
 _PATH, _TEACHER = "#0072b2", "#000000"
-_UNITS = {"operations": "", "bytes": " in bytes"}
+_UNITS = {"operations": "", "bytes": " in bytes", "tokenising": " without tokenising"}
 
 
 def path(record: BenchmarkRecord) -> pd.DataFrame:
