@@ -10,7 +10,6 @@ from laghu.report.figures import Drawing
 from laghu.report.style import MUTED
 
 _PATH, _TEACHER = "#0072b2", "#000000"
-_UNITS = {"operations": "", "bytes": " in bytes", "tokenising": " without tokenising"}
 
 
 def path(record: BenchmarkRecord) -> pd.DataFrame:
@@ -30,7 +29,8 @@ def path_caption(record: BenchmarkRecord) -> str:
     return (
         f"From the teacher in a transformers pipeline to what is deployed, one thing at a time: {_conditions(record)}. "
         "Times the pipeline and this step: median (quartiles) of ratios taken turn by turn. At best: ratio of the "
-        f"operations unless it says otherwise. Energy: {sources}, over windows of {known.window_seconds:g} s or more."
+        "operations, for integers of the files' bytes, for prepared texts of no tokenising at all. "
+        f"Energy: {sources}, over windows of {known.window_seconds:g} s or more."
     )
 
 
@@ -60,8 +60,8 @@ def growth(record: BenchmarkRecord) -> pd.DataFrame:
 
 def growth_caption(record: BenchmarkRecord) -> str:
     return (f"Streams through the last step, each in a process of its own: {_machine(record)}. The "
-            f"{record.headlines:,} test headlines come again and again. Memory: the "
-            "most that the process held, less what it held before.")
+            f"{record.headlines:,} test headlines come again and again. Memory: by "
+            "how much the stream exceeded the most that the process had held before, while it loaded the model.")
 
 
 def shapes(record: BenchmarkRecord) -> pd.DataFrame:
@@ -189,14 +189,14 @@ def _common(contenders: Sequence[Contender]) -> pd.DataFrame:
 def _with_quartiles(values: Quartiles | None, decimals: int) -> str:
     if values is None:
         return "–"
-    median, low, high = (f"{value:,.{decimals}f}" for value in (values.median, values.low, values.high))
+    median, low, high = (
+        f"{value:,.{decimals if values.median < 100 else 0}f}" for value in (values.median, values.low, values.high)
+    )
     return f"{median} ({low}–{high})" if low != high else median
 
 
 def _bound(contender: Contender) -> str:
-    if contender.bound is None or contender.bound_by is None:
-        return "–"
-    return f"{contender.bound:.2f}{_UNITS[contender.bound_by]}"
+    return "–" if contender.bound is None else f"{contender.bound:.2f}"
 
 
 def _machine(record: BenchmarkRecord) -> str:
