@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -109,6 +110,18 @@ def test_a_stream_is_read_a_little_ahead_and_no_further(folder):
         next(answers)
     assert drawn <= 10 * CHUNK
     answers.close()
+
+
+def test_halves_of_characters_are_joined_or_replaced(folder):
+    classifier = Classifier(folder / "onnx")
+    broken, whole = ["\ud800", "पाऊस \udc00", "\ud83d\ude42 पाऊस"], ["\ufffd", "पाऊस \ufffd", "🙂 पाऊस"]
+    assert np.array_equal(classifier.probabilities(broken), classifier.probabilities(whole))
+
+
+@pytest.mark.parametrize("text", [None, 7, b"bytes", ["a"]])
+def test_what_is_no_text_is_named(folder, text):
+    with pytest.raises(LaghuError, match=f"{re.escape(repr(text))} is no text; give strings"):
+        Classifier(folder / "onnx").probabilities(["पाऊस", text])
 
 
 def test_an_error_in_the_stream_reaches_the_reader(folder):

@@ -104,11 +104,25 @@ class Classifier:
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
-        ids, cut = self._tokens(texts)
+        try:
+            ids, cut = self._tokens(texts)
+        except TypeError:  # from the library, which doesn't say of which text
+            ids, cut = self._tokens([_without_halves(text) for text in texts])
         logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
         for rows in by_length([len(row) for row in ids], self._batch_tokens):
             logits[rows] = self._run([ids[row] for row in rows])
         return softmax(logits), cut
+
+
+def _without_halves(text: Any) -> str:
+    """The text, halves of characters joined if they belong together, else replaced: JSON can write single ones.
+
+    Raises:
+        LaghuError: it is no text.
+    """
+    if not isinstance(text, str):
+        raise LaghuError(f"{text!r} is no text; give strings")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
