@@ -63,9 +63,9 @@ def unit(field: str, typical: float) -> Unit:
     if head in {"speed_up", "flop_bound"}:
         return Unit(1, "×", 2)
     if head == "parameters":
-        return _three_digits(typical, 1e-6, "M")
+        return three_digits(typical, 1e-6, "M")
     if name == "flops_per_token":
-        return _three_digits(typical, 1e-6, "MFLOP")
+        return three_digits(typical, 1e-6, "MFLOP")
     if head == "energy_components" or "kwh" in name.split("_")[:2]:
         return _prefixed(typical, 1e3, "Wh")
     if name.startswith("co2e_kg"):
@@ -75,20 +75,20 @@ def unit(field: str, typical: float) -> Unit:
     if name.endswith("seconds"):
         return _duration(typical)
     if head == "latency_ms":
-        return _three_digits(typical, 1, "ms")
+        return three_digits(typical, 1, "ms")
     if name == "tokens_per_second":
         return _prefixed(typical, 1, "tokens/s")
     if name == "model_flops_utilisation":
         return Unit(100, "%", 1)
     if name == "documents_per_second":
-        return _three_digits(typical, 1, "texts/s")
+        return three_digits(typical, 1, "texts/s")
     if name == "weight_bytes":
-        return _three_digits(typical, 2**-20, "MiB")
+        return three_digits(typical, 2**-20, "MiB")
     if name.endswith("bytes"):
         return Unit(2**-20, "MiB", 0)
     if float(typical).is_integer():
         return Unit(1, "", 0)
-    return _three_digits(typical, 1, "")
+    return three_digits(typical, 1, "")
 
 
 def show(field: str, value: Any) -> str:
@@ -135,7 +135,8 @@ def short(digest: str) -> str:
     return head[:7] + plus + rest
 
 
-def _three_digits(typical: float, factor: float, symbol: str) -> Unit:
+def three_digits(typical: float, factor: float, symbol: str) -> Unit:
+    """The unit in which a value times `factor` has three significant digits, or all digits before the point."""
     scaled = abs(typical * factor)
     magnitude = math.floor(math.log10(scaled)) if scaled else 0
     return Unit(factor, symbol, min(max(2 - magnitude, 0), 6))
@@ -144,7 +145,7 @@ def _three_digits(typical: float, factor: float, symbol: str) -> Unit:
 def _prefixed(typical: float, factor: float, symbol: str) -> Unit:
     size = abs(typical * factor)
     scale, prefix = next((pair for pair in _PREFIXES if size >= pair[0]), _PREFIXES[-1] if size else (1.0, ""))
-    return _three_digits(typical, factor / scale, prefix + symbol)
+    return three_digits(typical, factor / scale, prefix + symbol)
 
 
 def _duration(seconds: float) -> Unit:
@@ -152,4 +153,4 @@ def _duration(seconds: float) -> Unit:
         return Unit(1 / _HOUR, "h", 1)
     if seconds >= 2 * _MINUTE:
         return Unit(1 / _MINUTE, "min", 1)
-    return _three_digits(seconds, 1, "s")
+    return three_digits(seconds, 1, "s")

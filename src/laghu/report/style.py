@@ -1,5 +1,6 @@
 """One look for all figures: font, colours, markers, and labels that don't cover each other."""
 
+import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ LOOKS = {
     "mixed-precision": Look("#b0468c", "P"),
 }
 MUTED = "#6e6e6e"
+# Behind the text of a dark page, and how much lighter than it a colour has to be there: the contrast that WCAG asks of
+# text.
+_DARK_PAGE, _CONTRAST = "#14181e", 4.5
 
 _THEME: dict[str, Any] = {
     # 3.11 is the first matplotlib to shape Devanagari; DejaVu has no glyph of it, so the second family is needed.
@@ -84,6 +88,27 @@ def canvas(width: float = 5.2, height: float = 4.0, **subplots: Any) -> tuple[Fi
     figure, axes = plt.subplots(figsize=(width, height), **subplots)
     plt.close(figure)
     return figure, axes
+
+
+def on_dark(color: str) -> str:
+    """The colour for a dark page: as light as it was dark, and lighter if it could not be read; hexadecimal."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(color))
+    shades = (colorsys.hls_to_rgb(hue, lighter, saturation) for lighter in np.linspace(1 - lightness, 1, 101))
+    readable = next(shade for shade in shades if contrast(shade, _DARK_PAGE) >= _CONTRAST)
+    return matplotlib.colors.to_hex(readable)
+
+
+def contrast(one: Any, other: Any) -> float:
+    """Contrast ratio of two colours, 1 to 21, by WCAG 2; each as matplotlib takes it."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Any) -> float:
+    """Relative luminance of an sRGB colour, 0 to 1, by WCAG 2."""
+    rgb = np.array(matplotlib.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def save(figure: Figure, file: Path) -> None:
