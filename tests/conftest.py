@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from headlines import HEADLINES
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from laghu import backbones, provenance
+from laghu import backbones, paths, provenance
+from laghu.report import book
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,6 +28,18 @@ def quiet_hours_of_their_own(tmp_path_factory) -> Iterator[None]:
         patch.setenv("TMPDIR", folder)
         patch.setattr("tempfile.tempdir", folder)
         yield
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The rendered book of this repository, every warning an error; built by the first test that asks, if it is stale.
+
+    Workers of pytest-xdist share it, and so do later sessions until a source of the book changes.
+    """
+    folder = paths.root() / "_build" / "tested"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        return book.build(folder).parent
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
 import yaml
 
 from laghu import paths
@@ -31,11 +30,6 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._in_article &= tag != "article"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return book.build(tmp_path_factory.mktemp("site")).parent
 
 
 def test_every_page_of_the_contents_is_there_with_one_heading(site):

@@ -10,12 +10,18 @@ ATTACK = "<script>alert('&')</script>"
 
 
 def test_headlines_are_escaped_and_marked_as_marathi():
-    html = show.headlines([ATTACK, "क्षेत्रात"], ["a<b", "b"]).data
+    html = show.headlines([f"{ATTACK} क्षेत्र", "क्षेत्रात"], ["a<b", "b"]).data
     assert "<script" not in html
     assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in html
     assert "a&lt;b" in html
     assert html.count('<td lang="mr">') == 2
     assert "Predicted" not in html
+
+
+def test_headlines_of_other_corpora_have_their_own_language_or_the_page_s():
+    html = show.headlines(["ক্ষেত্র", "A headline"], ["a", "b"]).data
+    assert html.count("lang=") == 1
+    assert '<td lang="bn">ক্ষেত্র</td>' in html
 
 
 def test_predictions_are_a_third_column():

@@ -24,6 +24,18 @@ PUBLISHED = frozenset(
     }
 )
 
+# The site's address without a page's name leads to the first page.
+_DOOR = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'">
+<meta http-equiv="Refresh" content="0; url=book/index.html">
+<link rel="icon" href="_static/favicon.svg">
+<title>Laghu</title>
+<p><a href="book/index.html">Laghu</a></p>
+</html>
+"""
+
 
 def build(out: Path | None = None) -> Path:
     """Render the book, unless it already is what its sources would give; returns its first page.
@@ -51,6 +63,7 @@ def build(out: Path | None = None) -> Path:
     contents = site / "_toc.yml"
     contents.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     _render(contents, site.parent)
+    (site / "html" / "index.html").write_text(_DOOR, encoding="utf-8")
     stamp.write_text(sources, encoding="utf-8")
     return index
 

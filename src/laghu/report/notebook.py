@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 from laghu.report import formats, style
+from laghu.report.languages import attribute
 
 _KEPT, _GONE = style.LOOKS["pruning"].color, "#c4c4c4"
 
@@ -112,11 +113,11 @@ def confusion(labels: Sequence[int], predictions: Sequence[int], names: Sequence
 
 
 def headlines(texts: Sequence[str], labels: Sequence[str], predictions: Sequence[str] | None = None) -> HTML:
-    """A table of Marathi texts with their labels and, if given, the predicted ones."""
+    """A table of texts with their labels and, if given, the predicted ones."""
     headings = ["Headline", "Label"] + (["Predicted"] if predictions is not None else [])
     lines = zip(texts, labels, *([predictions] if predictions is not None else []), strict=True)
     body = "".join(
-        f'<tr><td lang="mr">{escape(text)}</td>' + "".join(f"<td>{escape(label)}</td>" for label in rest) + "</tr>"
+        f"<tr><td{attribute(text)}>{escape(text)}</td>{''.join(f'<td>{escape(label)}</td>' for label in rest)}</tr>"
         for text, *rest in lines
     )
     head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)

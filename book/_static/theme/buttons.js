@@ -1,0 +1,10 @@
+/* What the theme's buttons do; the theme says it in `onclick`, which the page's policy forbids. */
+"use strict";
+
+function onClick(selector, action) {
+  for (const button of document.querySelectorAll(selector)) button.addEventListener("click", action);
+}
+
+onClick(".btn-download-pdf-button", () => window.print());
+onClick(".btn-fullscreen-button", () => window.toggleFullScreen());
+document.querySelector(".bd-search-container input")?.focus();
