@@ -17,11 +17,11 @@ from time import perf_counter
 
 from laghu import cost_runner, freshness, paths, pretraining, quantization, runner, token_freshness
 from laghu.errors import LaghuError
+from laghu.shipping.manifest import MODEL_LIMIT
 from laghu.spec import RunSpec, Study
 
-# What may be committed of a campaign's results, and the weights that the book's live page may load.
+# What may be committed of a campaign's results.
 RESULTS_LIMIT = 20 * 2**20
-MODEL_LIMIT = 12 * 10**6
 
 # Environment variables that say how many threads a numerical library may use.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -1,5 +1,5 @@
 """Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `export`, `classify`,
-`bench`, `schema` and `book`."""
+`bench`, `ship`, `schema` and `book`."""
 
 import argparse
 import os
@@ -166,6 +166,16 @@ def bench(arguments: argparse.Namespace) -> None:
         print(run.summary(run.run(study)))
 
 
+def ship(arguments: argparse.Namespace) -> None:
+    from laghu.shipping import make
+
+    folder = Path(arguments.folder) if arguments.folder else paths.shipped()
+    made = make.ship(Study.load(arguments.study), folder)
+    for model in filter(None, (made.small, made.teacher)):
+        print(f"{model.run}: {model.bytes / 1e6:.1f} MB, accuracy {model.accuracy.clean.value:.1%} on clean test texts")
+    print(folder)
+
+
 def _texts(file: Path) -> list[str]:
     """The texts of a file, one a line; blank lines are none."""
     try:
@@ -218,6 +228,8 @@ def _parser() -> argparse.ArgumentParser:
     other = measured.add_mutually_exclusive_group()
     other.add_argument("--check", action="store_true", help="only fail if a step is worth less than published")
     other.add_argument("--gpu", action="store_true", help="the teacher on a GPU, from a pipeline to packed texts")
+    shipped = add(ship, "write the model that a study gives away as files for the book's live page", "study")
+    shipped.add_argument("folder", nargs="?", help="receives them; the book's own by default")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
     return parser

@@ -17,17 +17,22 @@ def data_sha256(spec: RunSpec) -> str:
     Raises:
         LaghuError: the corpus or the text can't be had.
     """
-    unlabelled = []
+    return provenance.digest(corpus_sha256(spec.corpus), *map(text_sha256, unlabelled(spec)))
+
+
+def unlabelled(spec: RunSpec) -> list[str]:
+    """Names in `texts.NAMES` of what a run pretrains or distils on, in the order of use."""
+    names = []
     if spec.technique != "classical" and not spec.model:
-        unlabelled.append(spec.pretraining.text)
+        names.append(spec.pretraining.text)
     match spec.trained_as:
         case "ensemble_distillation" | "student":
-            unlabelled.append(spec.ensemble.text)
+            names.append(spec.ensemble.text)
         case "two_step_distillation" if spec.two_step.taught_by == "ensemble":
-            unlabelled.append(spec.ensemble.text)
+            names.append(spec.ensemble.text)
         case "vocabulary_trimming":
-            unlabelled.append(spec.vocabulary.text)
-    return provenance.digest(corpus_sha256(spec.corpus), *map(text_sha256, unlabelled))
+            names.append(spec.vocabulary.text)
+    return names
 
 
 def run_key(spec: RunSpec, data: str) -> str:

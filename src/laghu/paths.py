@@ -31,6 +31,11 @@ def results(study: str) -> Path:
     return root() / "results" / study
 
 
+def shipped() -> Path:
+    """The model that the book gives away, as files of a static site (`laghu.shipping`)."""
+    return root() / "book" / "_static" / "model"
+
+
 def checkpoints() -> Path:
     """Trained models, one folder per stage key; git-ignored, safe to delete."""
     return root() / "checkpoints"

@@ -81,7 +81,7 @@ class Prepared:
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         parts = json.loads(tokenizer.to_str())
         self._special = [token["content"] for token in parts["added_tokens"]]
-        self._before, self._after = _around(tokenizer)
+        self._before, self._after = around(tokenizer)
         self._room = max_length - len(self._before) - len(self._after)
         self._whole = TextByText(tokenizer, max_length)
         self._sign = re.compile(f"([{re.escape(''.join(_signs_of_bmp()))}])")
@@ -122,18 +122,18 @@ def can_be_prepared(tokenizer: Tokenizer) -> bool:
     )
 
 
-def _steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if normalizer is None:
-        return []
-    return normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
-
-
-def _around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+def around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Special tokens before and after those of a text."""
     inner = tokenizer.encode("a", add_special_tokens=False).ids
     ids = tokenizer.encode("a").ids
     start = next(place for place in range(len(ids)) if ids[place:place + len(inner)] == inner)
     return ids[:start], ids[start + len(inner):]
+
+
+def _steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if normalizer is None:
+        return []
+    return normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
 
 
 def _signs(characters: Iterable[str]) -> list[str]:

@@ -1,0 +1,122 @@
+"""The shipped model for the book's pages.
+
+Directives: `live-model`, the part of a page in which a reader tries it, and `model-card`, its card. Role:
+{shipped}`small#accuracy.clean.value`, a number of a shipped model (`small` or `teacher`), or {shipped}`#max_length`, of
+the manifest. Where no model is shipped in this checkout, that is what they say. Script and style load where a
+`live-model` stands, and nowhere else.
+"""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+import laghu
+from laghu import paths
+from laghu.errors import LaghuError
+from laghu.report import formats, live
+from laghu.shipping import manifest
+from laghu.shipping.manifest import Manifest
+
+_LOG = logging.getLogger(__name__)
+_NOT_SHIPPED = "not shipped yet"
+
+
+class LiveModel(nodes.General, nodes.Element):
+    """Where the page's script finds its work."""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.add_node(LiveModel, html=(_nothing, _nothing), latex=(_nothing, _nothing))
+    app.add_directive("live-model", LiveModelDirective)
+    app.add_directive("model-card", ModelCard)
+    app.add_role("shipped", ShippedRole())
+    app.connect("html-page-context", _add_script)
+    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+
+
+class _ShippedDirective(SphinxDirective):
+    """Something made from the manifest."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        made = manifest.load()
+        if made is None:
+            text = "No model is shipped in this checkout. "
+            return [nodes.note("", nodes.paragraph(
+                "", "", nodes.Text(text), nodes.literal("", "laghu ship STUDY"), nodes.Text(" makes one."),
+            ))]
+        return self.shown(made)
+
+    def shown(self, made: Manifest) -> list[nodes.Node]:
+        raise NotImplementedError
+
+
+class LiveModelDirective(_ShippedDirective):
+    """The model to try."""
+
+    def shown(self, made: Manifest) -> list[nodes.Node]:
+        return [LiveModel("", nodes.raw("", live.skeleton(made, paths.shipped().parent), format="html"))]
+
+
+class ModelCard(_ShippedDirective):
+    """The card as it lies beside the model: its sections below the one that the directive stands in."""
+
+    def shown(self, made: Manifest) -> list[nodes.Node]:
+        card = (paths.shipped() / manifest.CARD).read_text(encoding="utf-8")
+        first, *rest = re.split(r"^## (.+)\n", card, flags=re.MULTILINE)
+        sections = [
+            nodes.section("", nodes.title("", heading), *self.parsed(text), ids=[nodes.make_id(f"card {heading}")])
+            for heading, text in zip(rest[::2], rest[1::2], strict=True)
+        ]
+        return [*self.parsed(first.partition("\n")[2]), *sections]
+
+    def parsed(self, text: str) -> list[nodes.Node]:
+        found = nodes.Element()
+        self.state.nested_parse(StringList(text.splitlines(), manifest.CARD), 0, found)
+        for wide in found.findall(lambda node: isinstance(node, nodes.table | nodes.literal)):
+            wide["classes"].append("laghu-card")
+        return found.children
+
+
+class ShippedRole(SphinxRole):
+    """A number of the manifest in running text."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        self.env.note_reread()
+        try:
+            if not (match := re.fullmatch(r"(small|teacher|)#([\w.]+)", self.text)):
+                raise LaghuError(f"{self.text!r} is not of the form small#accuracy.clean.value or #max_length")
+            made = manifest.load()
+            if made is None:
+                return [nodes.inline("", _NOT_SHIPPED, classes=["laghu-missing"])], []
+            return [_number(made, match[1], match[2])], []
+        except LaghuError as error:
+            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
+            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+
+
+def _number(made: Manifest, model: str, field: str) -> nodes.Node:
+    value: Any = getattr(made, model) if model else made
+    for part in field.split("."):
+        if not hasattr(value, part):
+            raise LaghuError(f"no field {field!r} in the manifest of what is shipped")
+        value = getattr(value, part)
+    text = live.megabytes(value) if field == "bytes" else formats.show(field, value)
+    about = f"shipped from {made.study}: run key {formats.short(made.run_key)}, commit {formats.short(made.commit)}"
+    return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
+
+
+def _nothing(translator: nodes.NodeVisitor, node: LiveModel) -> None:
+    """Its content stands for itself."""
+
+
+def _add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    if doctree is not None and next(iter(doctree.findall(LiveModel)), None) is not None:
+        app.add_js_file("live/live.js", loading_method="defer")
+        app.add_css_file("live/live.css")

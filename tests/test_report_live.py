@@ -1,0 +1,165 @@
+"""The live page as it is written; `tests/browser/test_live.py` uses it."""
+
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from shipped_model import LABELS, make
+from sphinx_pages import render
+
+from laghu import paths, sample
+from laghu.report import live
+from laghu.shipping import manifest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+REPOSITORY = Path(__file__).parents[1]
+PAGE = """# Page
+
+{shipped}`small#bytes`, {shipped}`small#accuracy.clean.value`, {shipped}`#max_length`, {shipped}`#made`,
+{shipped}`teacher#shape.vocab_size`.
+
+```{live-model}
+```
+
+## Card
+
+```{model-card}
+```
+
+## Behind
+"""
+
+
+class Text(HTMLParser):
+    """What a reader sees, and the scripts of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "script":
+            self.scripts.append(dict(attributes).get("src") or "inline")
+
+    def handle_data(self, data):
+        self.parts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.parts).split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A checkout's `book/_static` with a model."""
+    static = tmp_path_factory.mktemp("home") / "book" / "_static"
+    static.mkdir(parents=True)
+    for name in ("lib", "live"):
+        (static / name).symlink_to(REPOSITORY / "book" / "_static" / name)
+    make(static / "model")
+    return static
+
+
+@pytest.fixture
+def shipped(folder, monkeypatch) -> manifest.Manifest:
+    monkeypatch.setenv("LAGHU_HOME", str(folder.parents[1]))
+    return manifest.load()
+
+
+def test_page_and_card_of_a_shipped_model(shipped, folder, tmp_path):
+    page, warnings = render(tmp_path, PAGE, "laghu.report.live_ext")
+    assert not warnings
+    read = Text(page)
+    assert f"{live.megabytes(shipped.small.bytes)}".replace("\xa0", " ") in read.text
+    assert f"62.5 %, 24, 2026-11-01, {shipped.teacher.shape.vocab_size}" in read.text
+    assert "under CC0-1.0, the strictest" in read.text and f"{shipped.small.parameters:,}" in read.text
+    headings = re.findall(r"<h(\d)>(.*?)<a class=\"headerlink\"", page)
+    assert headings[:2] == [("1", "Page"), ("2", "Card")] and headings[-1] == ("2", "Behind")
+    assert {level for level, _ in headings[2:-1]} == {"3"} and ("3", "What it must not be used for") in headings
+    # The card's introduction stands before its sections.
+    assert read.text.index("Word pieces known") < read.text.index("What it is for")
+    assert "_static/live/live.js" in "".join(read.scripts) and "live/live.css" in page
+
+
+def test_text_of_sources_stays_text(shipped, tmp_path):
+    page, _ = render(tmp_path, PAGE, "laghu.report.live_ext")
+    assert "Laghu <script>alert(1)</script>" in Text(page).text
+    assert "<script>alert" not in page
+
+
+def test_labels_and_file_names_are_escaped(shipped, folder):
+    odd = shipped.model_copy(update={"labels": ["<b>Auto", *LABELS[1:]]})
+    assert "&lt;b&gt;Auto" in live.skeleton(odd, folder) and "<b>" not in live.skeleton(odd, folder)
+
+
+def test_a_button_says_the_size_of_what_it_loads(shipped, folder):
+    page = live.skeleton(shipped, folder)
+    runtime = sum((folder / name).stat().st_size for name in live.RUNTIME)
+    assert f'data-bytes="{runtime + shipped.small.bytes}"' in page
+    assert f"({(runtime + shipped.small.bytes) / 1e6:.1f}\xa0MB)" in page
+    assert f'data-bytes="{shipped.teacher.bytes}"' in page
+    # A second version of a file has another address.
+    assert f"small.onnx.gz?v={shipped.small.weights.sha256[:8]}" in page
+
+
+def test_without_a_teacher_there_is_one_button(shipped, folder):
+    page = live.skeleton(shipped.model_copy(update={"teacher": None}), folder)
+    assert len(re.findall("<button[^>]*laghu-live-load", page)) == 1
+
+
+def test_every_topic_has_its_row_in_the_order_of_the_scores(shipped, folder):
+    rows = re.findall(r'<tr><th scope="row">(\w+)', live.skeleton(shipped, folder))
+    assert rows == shipped.labels
+
+
+def test_a_page_without_the_model_loads_nothing_of_it(shipped, tmp_path):
+    page, _ = render(tmp_path, "# Page\n\n{shipped}`small#bytes`\n", "laghu.report.live_ext")
+    assert "live.js" not in page and "live.css" not in page
+
+
+def test_where_no_model_is_shipped_the_page_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
+    page, warnings = render(tmp_path, PAGE, "laghu.report.live_ext")
+    read = Text(page)
+    assert not warnings
+    assert read.text.count("No model is shipped in this checkout") == 2 and "not shipped yet" in read.text
+    assert "live.js" not in page and "laghu-live-load" not in page
+
+
+@pytest.mark.parametrize(("role", "warning"), [
+    ("{shipped}`large#bytes`", "is not of the form"), ("{shipped}`small`", "is not of the form"),
+    ("{shipped}`small#colour`", "no field 'colour'"), ("{shipped}`small#shape`", "not a single value"),
+])
+def test_a_number_that_is_not_there_is_a_warning(shipped, tmp_path, role, warning):
+    _, warnings = render(tmp_path, f"# Page\n\n{role}\n", "laghu.report.live_ext")
+    assert warning in warnings
+
+
+def test_headlines_to_pick_are_invented_and_one_of_each_topic():
+    labels = {headline.text: headline.label for headline in sample.headlines()}
+    assert sorted(labels[text] for text in live.EXAMPLES) == list(sample.LABELS)
+
+
+def test_the_runtime_is_there_with_its_licence():
+    library = REPOSITORY / "book" / "_static" / "lib" / "onnxruntime-web"
+    assert "v1.30.0" in (library / "ort.wasm.bundle.min.js").read_text(encoding="utf-8")[:200]
+    assert "MIT License" in (library / "LICENSE").read_text(encoding="utf-8")
+    assert {name for name in live.RUNTIME if not (REPOSITORY / "book" / "_static" / name).is_file()} == set()
+
+
+def test_the_books_own_model_is_whole():
+    """What is committed: the files that the manifest names, as it names them, and small enough."""
+    made = manifest.load(paths.shipped())
+    if made is None:
+        pytest.skip("no model is shipped in this checkout")
+    for model in filter(None, (made.small, made.teacher)):
+        assert model.bytes <= manifest.MODEL_LIMIT
+        for file in model.files:
+            assert hashlib.sha256((paths.shipped() / file.name).read_bytes()).hexdigest() == file.sha256
+    assert not made.synthetic and "+modified" not in made.commit
