@@ -20,6 +20,7 @@ from laghu.spec import TokenCorpusName
 PUBLISHED = frozenset(
     {
         "cpu", "cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent", "cpu-bengali", "cpu-english",
+        "cpu-small",
         "gpu", "gpu-bengali", "gpu-small",
     }
 )
