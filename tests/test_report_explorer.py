@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import jsonschema
+import pandas as pd
 import pytest
 from fake_benchmark import benchmark, contender
 from fake_records import fake_study, fake_token_record
@@ -172,6 +173,20 @@ def test_seeds_timed_in_two_ways_have_a_mean_each(changed):
     means = [point for point in explorer.means(fake_points(retimed)) if point.label == "Baseline"]
     assert [point.seeds for point in means] == [[1, 2], [3]]
     assert means[0].timing != means[1].timing
+
+
+def test_two_corpora_of_one_study_are_two_collections(monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(REPOSITORY))
+    loaded = [record.model_copy(update={"corpus": "sample" if record.seed == 1 else "mahasent"})
+              for record in fake_study(study="cpu-bengali")]
+    frames = {"cpu-bengali": tables.derived(records.frame(loaded))}
+    collected = explorer.collect(lambda name: frames.get(name, pd.DataFrame()))
+    texts = [collection for collection in collected.collections if collection.key.startswith("cpu-bengali")]
+    assert [(c.key, c.corpus) for c in texts] == [("cpu-bengali/mahasent", "mahasent"),
+                                                  ("cpu-bengali/sample", "sample")]
+    for collection in texts:
+        seeds = {point.seeds[0] for point in collected.runs if point.collection == collection.key}
+        assert seeds == ({1} if collection.corpus == "sample" else {2, 3})
 
 
 def test_a_mean_wants_a_value_of_every_seed():

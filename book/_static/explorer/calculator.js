@@ -139,7 +139,7 @@
     return [
       html("caption", {}, "Beside the reference at the same sequence length. Memory: all parameters in that precision, "
         + "without what a format adds, such as scales."),
-      html("thead", {}, html("tr", {}, ...["", "This shape", reference, "Ratio"].map((text, place) =>
+      html("thead", {}, html("tr", {}, ...["Measure", "This shape", reference, "Ratio"].map((text, place) =>
         html("th", { scope: "col", class: place ? null : "stub" }, text)))),
       ...RESULTS.map(([heading, lines]) => html("tbody", {},
         html("tr", {}, html("th", { colspan: 4, scope: "rowgroup", class: "stub laghu-heading" }, heading)),

@@ -417,7 +417,7 @@
 
   /** Shows the card of the point under the pointer or in focus; a finger's first touch shows it, the second follows. */
   function followPoints(parts, contentOf) {
-    const { picture, card: place } = parts;
+    const { picture, stage, card: place } = parts;
     const of = (event) => event.target.closest?.("a.laghu-point");
     let touched = null;
     const open = (event) => {
@@ -432,8 +432,9 @@
     picture.addEventListener("pointerover", (event) => { if (event.pointerType !== "touch") open(event); });
     picture.addEventListener("pointerout", (event) => { if (event.pointerType !== "touch") close(event); });
     place.addEventListener("pointerleave", close);
-    picture.addEventListener("focusin", open);
-    picture.addEventListener("focusout", close);
+    // Not of the picture: an SVG that listens for focus takes part in it itself, in Chromium.
+    stage.addEventListener("focusin", open);
+    stage.addEventListener("focusout", close);
     picture.addEventListener("click", (event) => {
       const link = of(event);
       if (link && event.pointerType === "touch" && touched !== link) {

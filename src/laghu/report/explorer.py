@@ -7,19 +7,19 @@ front is said by their axes: `bound_to`. `Explorer` describes every field of the
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.markers import MarkerStyle
 from pydantic import Field
 
-from laghu import paths, records
+from laghu import paths
 from laghu.benchmark import record as benchmark
 from laghu.records import TokenRecord, _Part
 from laghu.report import formats, tables, tokens
 from laghu.report.rows import GROUPS, Row, row_of
 from laghu.report.style import LOOKS, MUTED, Look, on_dark
-from laghu.spec import Study, TokenCorpusName
+from laghu.spec import Study
 
 VIEWS = ("clean", "deduplicated", "published")
 # The group of a benchmark's contenders that are no row of a study; the groups of all others are those of `rows.GROUPS`.
@@ -145,20 +145,19 @@ def collect(load: Callable[[str], pd.DataFrame] = tables.study) -> Explorer:
 
 def _of_study(name: str, frame: pd.DataFrame) -> Iterator[tuple[Collection, list[Point]]]:
     """The collections of one study that have runs; the frame holds those on texts."""
-    title = Study.load(name).title
-    for corpus in [] if frame.empty else sorted(frame["corpus"].unique()):
-        of_corpus = frame[frame["corpus"] == corpus]
-        collection = Collection(key=name, title=title, corpus=corpus, measure="Accuracy",
+    study = Study.load(name)
+    title = study.title
+    by_corpus = [] if frame.empty else list(frame.groupby("corpus"))
+    for corpus, of_corpus in by_corpus:
+        also, of = (f"/{corpus}", f", {corpus}") if len(by_corpus) > 1 else ("", "")
+        collection = Collection(key=f"{name}{also}", title=f"{title}{of}", corpus=corpus, measure="Accuracy",
                                 synthetic=bool(of_corpus["synthetic"].any()))
         yield collection, of_texts(of_corpus, collection)
-    by_corpus: dict[str, list[TokenRecord]] = {}
-    for token_record in records.load_tokens(name):
-        by_corpus.setdefault(token_record.corpus, []).append(token_record)
-    for corpus in filter(by_corpus.get, get_args(TokenCorpusName)):
-        first = by_corpus[corpus][0]
-        collection = Collection(key=f"{name}/{corpus}", title=f"{title}, {corpus}", corpus=corpus,
-                                measure=_MEASURES[first.task], synthetic=first.synthetic)
-        yield collection, of_words(tokens.listed(name, corpus), collection)
+    for corpus in dict.fromkeys(run.corpus for run in study.tokens):
+        if loaded := tokens.listed(name, corpus):
+            collection = Collection(key=f"{name}/{corpus}", title=f"{title}, {corpus}", corpus=corpus,
+                                    measure=_MEASURES[loaded[0].task], synthetic=loaded[0].synthetic)
+            yield collection, of_words(loaded, collection)
     if benchmark.file_of(name).is_file():
         measured = benchmark.BenchmarkRecord.load(benchmark.file_of(name))
         collection = Collection(key=f"{name}/speed", title=f"{title}: from text to label", corpus=measured.corpus,
