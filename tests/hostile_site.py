@@ -42,7 +42,7 @@ _RECORDS = """# Records
 
 
 def build(home: Path) -> Path:
-    """Render it in the folder `home`, in a process of its own: Sphinx keeps parsers for all; returns the pages' folder."""
+    """Render it under `home`, in a process of its own, as Sphinx keeps parsers for all; returns its pages' folder."""
     environment = os.environ | {"LAGHU_HOME": str(home)}
     subprocess.run([sys.executable, __file__], env=environment, cwd=home, check=True, capture_output=True)
     return home / "html"
