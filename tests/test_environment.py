@@ -87,3 +87,32 @@ def test_version_is_stated_once():
 def test_no_paths_of_a_machine_and_no_host(name):
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     assert not re.search(r"https?://|file:|/home/|/Users/|/work/|/tmp/|--(extra-)?index-url", text)
+
+
+# ------------------------------------------------------------------------------------------------ workflow
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict:
+    text = (REPOSITORY / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) | {"text": text}
+
+
+def test_actions_are_pinned_by_major_version(workflow):
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert steps and all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]) for step in steps)
+
+
+def test_only_the_job_that_publishes_may_write_and_only_from_main(workflow):
+    assert workflow["permissions"] == {"contents": "read"}
+    writing = [name for name, job in workflow["jobs"].items() if "write" in str(job.get("permissions"))]
+    assert writing == ["publish"]
+    publish = workflow["jobs"]["publish"]
+    assert "refs/heads/main" in publish["if"] and "push" in publish["if"] and publish["needs"] == "book"
+
+
+def test_the_workflow_runs_what_any_machine_can_run(workflow):
+    runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert ".ci/run" in runs
+    assert set(runs) <= {".ci/run", "make book", "google-chrome --version"}
+    assert "secrets." not in workflow["text"]

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 
-# Letters and signs of the scripts that the corpora are written in, and joiners, which shape them.
-_SIGNS = {"mr": "\u0900-\u097f", "bn": "\u0980-\u09ff"}
+# Letters, signs and digits of the scripts that the corpora are written in, and joiners, which shape them. The danda is
+# both scripts' full stop.
+_SIGNS = {"mr": "\u0900-\u0963\u0966-\u097f", "bn": "\u0980-\u09ff"}
 _JOINERS = "\u200c\u200d"
-# Words of one script, with the spaces, digits and punctuation that stand between them.
+_BETWEEN = rf"[^\w{''.join(_SIGNS.values())}]*+"
+# Words of one script, with the spaces, punctuation and at most one number that stand between two of them.
 _RUN = re.compile("|".join(
-    rf"(?P<{language}>[{signs}](?:[{signs}{_JOINERS}]|[^\w{signs}]*+\d*+[^\w{signs}]*+(?=[{signs}]))*)"
+    rf"(?P<{language}>[{signs}](?:[{signs}{_JOINERS}]|{_BETWEEN}[0-9]*+{_BETWEEN}(?=[{signs}]))*)"
     for language, signs in _SIGNS.items()
 ))
 _TAG = re.compile(r"(<[^>]*>)")

@@ -4,7 +4,6 @@ A reader's software then speaks and hyphenates them right, and the page draws th
 it is. Stored outputs of notebooks say `lang="mr"` of every text of a corpus, whatever its language: that is put right.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
@@ -12,7 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 import laghu
-from laghu.report import languages
+from laghu.report import languages, outputs
 
 # In these, text is code, or nothing that is read.
 _OTHER = (nodes.literal, nodes.math, nodes.raw, nodes.FixedTextElement, nodes.Invisible)
@@ -35,26 +34,14 @@ class MarkLanguages(SphinxTransform):
             at = next(at for at, child in enumerate(text.parent) if child is text)
             if languages.language(text) and _is_read(text, text.parent[at - 1] if at else None):
                 text.parent[at:at + 1] = [_piece(*run) for run in languages.runs(text)]
-        for raw in list(self.document.findall(nodes.raw)):
-            if raw["format"] == "html" and _is_output(raw):
-                raw.replace_self(nodes.raw("", languages.marked(raw.astext()), format="html"))
+        outputs.rewrite(self.document, languages.marked)
 
 
 def _is_read(text: nodes.Text, before: nodes.Node | None) -> bool:
     return not (
         (isinstance(before, nodes.raw) and ' lang="' in before.astext())  # marked by its author, in HTML
-        or any(isinstance(node, _OTHER) for node in _ancestors(text))
+        or any(isinstance(node, _OTHER) for node in outputs.ancestors(text))
     )
-
-
-def _is_output(raw: nodes.raw) -> bool:
-    """Whether the HTML is what a notebook's cell put out."""
-    return any("cell_output" in node.get("classes", ()) for node in _ancestors(raw))
-
-
-def _ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
-    while (node := node.parent) is not None:
-        yield node
 
 
 def _piece(text: str, language: str | None) -> nodes.Node:

@@ -1,6 +1,6 @@
 """What is broken in a rendered book: links, anchors and files that are not there, images without a text that says them.
 
-Only what lies in the book is looked at; `external` lists the addresses elsewhere.
+Only what lies in the book is looked at: no other host is asked for anything.
 """
 
 import re
@@ -61,12 +61,6 @@ def problems(site: Path) -> list[Problem]:
                   if (fault := _fault(site, file, target, read))]
         found += [Problem(name, f"image {source!r} {fault}") for source, alt in page.images if (fault := _unsaid(alt))]
     return found
-
-
-def external(site: Path) -> list[str]:
-    """Addresses on other hosts that the pages under `site` link to, sorted."""
-    targets = {target for file in pages(site) for target in Page(file).targets}
-    return sorted(target for target in targets if _elsewhere(target))
 
 
 def _elsewhere(target: str) -> bool:

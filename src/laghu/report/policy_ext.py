@@ -6,13 +6,16 @@ need beyond `POLICY`. Settings that libraries want to write into the page as scr
 which `book/_templates` and this module load in their place.
 """
 
+import re
 from html import escape
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 
 import laghu
+from laghu.report import outputs
 
 POLICY = {
     "default-src": ("'none'",),
@@ -39,14 +42,31 @@ _MATHS = {
     ),
 }
 MATHS_SETTINGS = "lib/mathjax/settings.js"
+# What pandas writes into its tables.
+_STYLES = re.compile(r"<style\b.*?</style>\s*|(?<=[\w\"'])\s+style=(?:\"[^\"]*\"|'[^']*')(?=[^<]*>)", re.DOTALL)
 _FIRST, _LATE = 100, 900  # before MathJax; after every extension has added its scripts
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
+    app.add_transform(DropStyles)
     app.add_js_file("theme/buttons.js", loading_method="defer")
     app.connect("html-page-context", _secure, priority=_LATE)
     return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+class DropStyles(SphinxTransform):
+    """Takes style sheets and style attributes out of notebooks' outputs, which the policy would not apply anyhow."""
+
+    default_priority = 990  # when MyST-NB has made the page
+
+    def apply(self, **kwargs: Any) -> None:
+        outputs.rewrite(self.document, without_styles)
+
+
+def without_styles(html: str) -> str:
+    """HTML without `<style>` and `style=`."""
+    return _STYLES.sub("", html)
 
 
 def policy(page: str, maths: bool) -> str:

@@ -1,0 +1,90 @@
+"""WCAG as axe-core measures it (lib/axe.min.js, from npm's axe-core 4.14.1), and the book with a keyboard alone."""
+
+from pathlib import Path
+
+import pytest
+from book_pages import PAGES
+
+AXE = (Path(__file__).parent / "lib" / "axe.min.js").read_text(encoding="utf-8")
+REFUSED = {"serious", "critical"}
+# Where the pointer would have to be taken to follow the focus.
+_FOCUSED = """() => {
+  const element = document.activeElement;
+  if (element === document.body) return null;
+  const box = element.getBoundingClientRect();
+  return { id: element.id, name: (element.ariaLabel || element.textContent || element.title).trim(),
+           kind: element.className, main: element.closest("main") !== null, seen: box.width > 0 && box.height > 0 };
+}"""
+
+
+def violations(page, **options) -> list[str]:
+    """What axe-core refuses on the page as it stands, seriously or critically."""
+    found = page.evaluate("(options) => axe.run(document, options)",
+                          {"resultTypes": ["violations"], "preload": False, **options})
+    return [
+        f"{each['id']}: {node['html'][:200]}: {node['failureSummary'].splitlines()[-1].strip()}"
+        for each in found["violations"] if each["impact"] in REFUSED for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(open_page, name):
+    """All rules on a desktop in light; then those that the theme or the width bears on."""
+    page = open_page("desktop", "light", bypass_csp=True, reduced_motion="reduce")  # axe writes a style into the page
+    page.goto(name)
+    page.evaluate(AXE)
+    assert violations(page) == []
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert violations(page, runOnly=["color-contrast"]) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    # Frames are drawn in order: what the page does at a new size is done by the second.
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert violations(page, runOnly=["color-contrast", "scrollable-region-focusable", "target-size"]) == []
+
+
+def test_the_skip_link_comes_first_and_leads_past_the_contents(open_page):
+    page = open_page()
+    page.goto("book/index.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUSED)["main"]
+
+
+def test_the_keyboard_reaches_every_control_once_in_the_order_of_the_page(open_page):
+    page = open_page()
+    page.goto("book/index.html")
+    expected = page.evaluate("""() => [...document.querySelectorAll("a[href], button, input, summary, [tabindex='0']")]
+      .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.disabled && each.tabIndex >= 0)
+      .map((each) => each.outerHTML)""")
+    reached = []
+    for _ in range(2 * len(expected)):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        reached.append(page.evaluate("document.activeElement.outerHTML"))
+    assert reached == expected
+    for needed in ("search-button-field", "theme-switch-button", "right-next", "primary-toggle"):
+        assert any(needed in html for html in reached), needed
+
+
+def test_search_opens_and_closes_from_the_keyboard(open_page):
+    page = open_page()
+    page.goto("book/index.html")
+    page.keyboard.press("Control+k")
+    assert page.evaluate("document.activeElement.id") == "search-input"
+    page.keyboard.type("pruning")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=pruning")
+
+
+@pytest.mark.parametrize("name", ["book/results.html", "book/methods.html"])
+def test_what_scrolls_sideways_on_a_phone_can_be_focused(open_page, name):
+    page = open_page("phone")
+    page.goto(name)
+    page.wait_for_function("""() => {
+      const wide = [...document.querySelectorAll(".pst-scrollable-table-container, mjx-container, pre")]
+        .filter((each) => each.scrollWidth > each.clientWidth);
+      return wide.length > 0 && wide.every((each) => each.tabIndex === 0);
+    }""")
