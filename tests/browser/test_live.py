@@ -162,7 +162,8 @@ def test_what_is_shown_is_what_the_model_answers(open_page, static, tmp_path):
         expect(pieces(page).locator("small")).to_have_text([re.compile(rf"\b{id}$") for id in ids])
         shares = classifier.probabilities([text])[0]
         shown = page.locator("td[data-of=small] .laghu-live-share").all_inner_texts()
-        assert [float(share.removesuffix("\xa0%")) for share in shown] == pytest.approx(100 * shares, abs=0.0501)
+        percents = np.array([float(share.removesuffix("\xa0%")) for share in shown])
+        assert np.abs(percents / 100 - shares).max() < 1e-3 + 5e-4  # the second for the digit they are shown to
         first = made.labels[shares.argmax()]
         expect(page.locator(".laghu-live-said p")).to_have_text(re.compile(f"^Small model: {first}, "))
         row = page.locator("tr", has=page.locator("td.laghu-live-first"))
@@ -353,7 +354,7 @@ def test_markup_stays_text(open_page):
     assert page.locator(".laghu-live :is(img, script, b)").count() == 0
     assert page.evaluate("window.broken") is None
     # Words are text, too: of an unknown one the page shows the word.
-    expect(notes(page).filter(has_text="does not know")).to_be_visible()
+    expect(notes(page).filter(has_text=re.compile("knows no word|does not know"))).to_be_visible()
 
 
 def test_the_last_text_typed_is_the_one_answered(open_page, static, tmp_path):
