@@ -28,6 +28,7 @@
     input.addEventListener("input", () => { examples.value = ""; update(); });
     examples.addEventListener("change", () => write(examples.value));
     find(".laghu-live-clear").addEventListener("click", () => { write(""); input.focus(); });
+    find(".laghu-live-without").hidden = true;
     find(location.protocol === "file:" ? ".laghu-live-from-a-file" : ".laghu-live-start").hidden = false;
 
     function write(text) {
