@@ -15,6 +15,7 @@ import laghu
 from laghu.report import audit_ext, formats, links, sources
 from laghu.report.sources import Source
 from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import field_list
 
 AUDIT = "audit"
 # How records of a kind are called, with the study's name, and what they are.
@@ -62,14 +63,6 @@ class PageFacts(StudyDirective):
         if commits:
             facts.append(("Commits" if len(set(commits)) > 1 else "Commit", digests(commits)))
         return [field_list(facts)]
-
-
-def field_list(facts: Sequence[tuple[str, Sequence[nodes.Node]]]) -> nodes.field_list:
-    """Names and what stands behind them."""
-    return nodes.field_list("", *(
-        nodes.field("", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", "", *content)))
-        for name, content in facts
-    ), classes=["laghu-facts"])
 
 
 def machines(found: Sequence[Source]) -> str:

@@ -21,6 +21,7 @@ from laghu.records import CostRecord, RunRecord, TokenRecord
 from laghu.report import facts_ext, links, notebook_page, sources, sphinx_ext
 from laghu.report.notebook_page import Record
 from laghu.report.sources import Source
+from laghu.report.table_nodes import field_list
 
 _KINDS: dict[str, type[Record]] = {"tokens": TokenRecord, "cost": CostRecord}
 
@@ -50,7 +51,7 @@ class NotebookPage(SphinxTransform):
         page[1:1] = [
             nodes.paragraph("", "", nodes.emphasis("", notebook_page.question(record))),
             nodes.paragraph("", "", nodes.strong("", "In one line: "), *self.result(record, source)),
-            facts_ext.field_list([
+            field_list([
                 ("Record", [links.reference(self.env, source.name, source.anchor), nodes.Text(", "),
                             *_downloads(self.env, source)]),
                 ("Machine", [nodes.Text(source.machine)]),

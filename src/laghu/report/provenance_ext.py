@@ -19,7 +19,7 @@ from laghu.errors import LaghuError
 from laghu.report import formats, links, sources, tables
 from laghu.report.sources import Source
 from laghu.report.sphinx_ext import StudyDirective, not_run, study
-from laghu.report.table_nodes import entry, table
+from laghu.report.table_nodes import entry, field_list, table
 
 # What most runs of a study share; said once above its table where they do.
 _SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
@@ -74,7 +74,7 @@ class RunTable(_ProvenanceTable):
         of_run = {source.name: source for source in sources.of(argument, "runs")}
         shared = [field for field in _SHARED if runs[field].nunique() == 1]
         differing = [field for field in _SHARED if field not in shared]
-        facts = [(_SHARED[field], runs[field].iloc[0]) for field in shared]
+        facts = [(_SHARED[field], [nodes.Text(runs[field].iloc[0])]) for field in shared]
         for field in differing:
             if field not in _DIGESTS:  # too long for a column: a letter stands for each
                 runs[field], legend = _lettered(runs[field], _SHARED[field])
@@ -97,7 +97,7 @@ class RunTable(_ProvenanceTable):
         ]
         made = table([[entry(heading) for heading in headings]], lines)
         made.insert(0, nodes.title("", f"Runs of the study {argument}"))
-        return self.anchored([*([_fields(facts)] if facts else []), made], sources.study_anchor(argument))
+        return self.anchored([*([field_list(facts)] if facts else []), made], sources.study_anchor(argument))
 
 
 class RecordTable(_ProvenanceTable):
@@ -134,18 +134,11 @@ class RecordTable(_ProvenanceTable):
         return sorted(folder.name for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
 
 
-def _fields(facts: list[tuple[str, str]]) -> nodes.field_list:
-    return nodes.field_list("", *(
-        nodes.field("", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", value)))
-        for name, value in facts
-    ))
-
-
-def _lettered(values: pd.Series, name: str) -> tuple[pd.Series, list[tuple[str, str]]]:
+def _lettered(values: pd.Series, name: str) -> tuple[pd.Series, list[tuple[str, list[nodes.Node]]]]:
     """A letter in the place of each value, and what the letters stand for, the most frequent first."""
     counts = values.value_counts()
     letters = dict(zip(counts.index, ascii_uppercase, strict=False))
-    legend = [(f"{name} {letters[value]}", f"{value} ({count} {'run' if count == 1 else 'runs'})")
+    legend = [(f"{name} {letters[value]}", [nodes.Text(f"{value} ({count} {'run' if count == 1 else 'runs'})")])
               for value, count in counts.items()]
     return values.map(letters), legend
 

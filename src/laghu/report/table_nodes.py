@@ -1,4 +1,6 @@
-"""Tables of texts as nodes of a page."""
+"""Tables of texts, and lists of facts, as nodes of a page."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 from docutils import nodes
@@ -31,3 +33,11 @@ def entry(content: str | nodes.Node, classes: list[str] | None = None, **attribu
     child = content if isinstance(content, nodes.Node) else nodes.Text(content)
     return nodes.entry("", nodes.paragraph("", "", child), classes=classes or [],
                        **{name: value for name, value in attributes.items() if value})
+
+
+def field_list(facts: Sequence[tuple[str, Sequence[nodes.Node]]]) -> nodes.field_list:
+    """Names and what stands behind them."""
+    return nodes.field_list("", *(
+        nodes.field("", nodes.field_name("", name), nodes.field_body("", nodes.paragraph("", "", *content)))
+        for name, content in facts
+    ), classes=["laghu-facts"])
