@@ -14,7 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-_NOT_PRINTED = ".headerlink, script, style, p.laghu-data, .laghu-weights, .toctree-wrapper, .noprint, [hidden]"
+_NOT_PRINTED = (
+    ".headerlink, script, style, p.laghu-data:has(a.download), .laghu-weights, .toctree-wrapper, .noprint, [hidden]"
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ def parts(site: Path, contents: Mapping) -> list[Part]:
     """
     named = [("", [contents["root"]])]
     named += [(part["caption"], [each["file"] for each in part["chapters"]]) for part in contents["parts"]]
-    pages = [page.removesuffix(".ipynb") for _, files in named for page in files]
-    articles = {page: _article(site / f"{page}.html") for page in pages}
+    articles = {_name(file): _article(site / f"{_name(file)}.html") for _, files in named for file in files}
+    titles = {page: article.h1.get_text(" ", strip=True) for page, article in articles.items()}
     places = {page: {tag["id"] for tag in article.select("[id]")} for page, article in articles.items()}
     for page, article in articles.items():
-        _place(page, article, places, site)
-    return [Part(title, [_chapter(page.removesuffix(".ipynb"), articles) for page in files]) for title, files in named]
+        _set_in(page, article, places, site)
+        if page != contents["root"]:
+            _lower_headings(article)
+    return [Part(title, [Chapter(_name(file), titles[_name(file)], articles[_name(file)]) for file in files])
+            for title, files in named]
 
 
 def document(book: Sequence[Part], title: str, imprint: Sequence[str], style: str, scripts: Sequence[str],
@@ -67,7 +72,7 @@ def document(book: Sequence[Part], title: str, imprint: Sequence[str], style: st
 
     Args:
         title: of the book.
-        imprint: lines of the title page below the title.
+        imprint: lines of the title page below the title, in HTML.
         style: CSS, behind which come rules that name each chapter at the head of its pages.
         scripts: addresses of scripts that are to be run before printing.
         pages: page numbers of chapters by anchor, for the contents; what has none yet gets a blank of the same width.
@@ -80,7 +85,7 @@ def document(book: Sequence[Part], title: str, imprint: Sequence[str], style: st
         'svg: {fontCache: "local"}};</script>',
         *(f'<script src="{escape(script)}"></script>' for script in scripts),
         '</head>\n<body class="body">',
-        f'<section class="title-page"><h1>{escape(title)}</h1>'
+        f'<section class="title-page"><p class="title">{escape(title)}</p>'
         + "".join(f"<p>{line}</p>" for line in imprint) + "</section>",
         _contents(book, pages),
         *(_part(part) for part in book),
@@ -97,18 +102,18 @@ def _article(file: Path) -> Tag:
     return article
 
 
-def _chapter(page: str, articles: Mapping[str, Tag]) -> Chapter:
-    article = articles[page]
-    return Chapter(page, article.h1.get_text(" ", strip=True), article)
+def _name(file: str) -> str:
+    """A page by its file in the table of contents."""
+    return file.removesuffix(".ipynb")
 
 
-def _place(page: str, article: Tag, places: Mapping[str, set[str]], site: Path) -> None:
-    """Make ids, links and images of a page those of the document; headings go down by two for title and part."""
+def _set_in(page: str, article: Tag, places: Mapping[str, set[str]], site: Path) -> None:
+    """Make ids, links and images of a page those of the document."""
     for tag in article.select("[id]"):
         tag["id"] = anchor(page, tag["id"])
-    for tag in article.select("[aria-labelledby], [aria-describedby], [for]"):
-        for attribute in ("aria-labelledby", "aria-describedby", "for"):
-            tag.attrs.pop(attribute, None)
+    for attribute in ("aria-labelledby", "aria-describedby", "for"):
+        for tag in article.select(f"[{attribute}]"):
+            del tag[attribute]
     for link in article.select("a[href]"):
         target = _target(page, link["href"], places)
         if target is None:
@@ -117,12 +122,15 @@ def _place(page: str, article: Tag, places: Mapping[str, set[str]], site: Path) 
             link["href"] = target
     for image in article.select("img[src]"):
         image["src"] = (site / posixpath.dirname(page) / unquote(image["src"])).resolve().as_uri()
-    for heading in article.select("h1, h2, h3, h4"):
-        heading.name = f"h{min(int(heading.name[1]) + 1, 6)}"
-    article.h2.name = "h1" if article.h1 is None else "h2"
     article["id"] = anchor(page)
     article["class"] = ["chapter"]
     article["style"] = f"page: {anchor(page)}"
+
+
+def _lower_headings(article: Tag) -> None:
+    """One level down, below the title of the part."""
+    for heading in article.select("h1, h2, h3, h4, h5"):
+        heading.name = f"h{int(heading.name[1]) + 1}"
 
 
 def _target(page: str, href: str, places: Mapping[str, set[str]]) -> str | None:

@@ -5,6 +5,7 @@ benchmark, see `laghu.report.sources`; option `study`, all by default), all reco
 been run says so.
 """
 
+from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any, ClassVar
 
@@ -95,8 +96,7 @@ class RunTable(_ProvenanceTable):
             ]
             for run, line in runs.iterrows()
         ]
-        made = table([[entry(heading) for heading in headings]], lines)
-        made.insert(0, nodes.title("", f"Runs of the study {argument}"))
+        made = _titled(f"Runs of the study {argument}", headings, lines)
         return self.anchored([*([field_list(facts)] if facts else []), made], sources.study_anchor(argument))
 
 
@@ -120,11 +120,9 @@ class RecordTable(_ProvenanceTable):
                 "–" if source.seed is None else str(source.seed), _digest(source.commit), source.machine,
                 _digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}", self.files_cell(source),
             ])
-        made = table([[entry(heading) for heading in _HEADINGS]], lines)
         if "study" not in self.options:
-            made.insert(0, nodes.title("", _TITLES[argument]))
-            return [made]
-        made.insert(0, nodes.title("", f"{_TITLES[argument]} of the study {self.options['study']}"))
+            return [_titled(_TITLES[argument], _HEADINGS, lines)]
+        made = _titled(f"{_TITLES[argument]} of the study {self.options['study']}", _HEADINGS, lines)
         return self.anchored([made], sources.study_anchor(self.options["study"]))
 
     def studies(self) -> list[str]:
@@ -132,6 +130,14 @@ class RecordTable(_ProvenanceTable):
             return [self.options["study"]]
         results = paths.root() / "results"
         return sorted(folder.name for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
+
+
+def _titled(title: str, headings: Sequence[str], lines: list[list[str | nodes.Node]]) -> nodes.table:
+    """A table of records, the last of whose columns holds files."""
+    made = table([[entry(heading) for heading in headings]], lines)
+    made.insert(0, nodes.title("", title))
+    made["classes"].append("laghu-records")
+    return made
 
 
 def _lettered(values: pd.Series, name: str) -> tuple[pd.Series, list[tuple[str, list[nodes.Node]]]]:
