@@ -204,13 +204,15 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     (folder / "book").mkdir()
     shutil.copytree(DATA, folder / "book" / "data")
-    numbers = {"headlines": {"test": {"rows": 2761, "marks": MARKS, "labels": {"A": 1}}, "share": 0.18435, "name": "A"}}
+    numbers = {"commit": "0123456789abcdef",
+               "headlines": {"test": {"rows": 2761, "marks": MARKS, "labels": {"A": 1}}, "share": 0.18435, "name": "A"}}
     (folder / "book" / "data" / "mahanews_audit.json").write_text(json.dumps(numbers), encoding="utf-8")
     (folder / "studies").mkdir()
     (folder / "studies" / "later.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
 
     def build(text):
-        (folder / "index.md").write_text(f"# Page\n\n{text}\n", encoding="utf-8")
+        (folder / "index.md").write_text(
+            f"# Page\n\n{text}\n\n(audit-mahanews)=\n## Audit\n\n(study-cpu)=\n## Study\n", encoding="utf-8")
         warnings = io.StringIO()
         with pytest.MonkeyPatch.context() as patch, patch_docutils(), docutils_namespace():
             patch.setenv("LAGHU_HOME", str(folder))
@@ -233,7 +235,8 @@ def test_the_role_writes_counts_shares_and_names(site):
     html, warnings = site("a {audit}`headlines.test.rows` b {audit}`headlines.share` c {audit}`headlines.name` d")
     assert warnings == ""
     assert "a 2,761 b 18.4 % c A d" in plain(html)
-    assert 'title="headlines.share in mahanews_audit.json"' in html
+    assert 'title="headlines.share in mahanews_audit.json, counted at commit 0123456"><a' in html
+    assert html.count('href="#audit-mahanews"') >= 3, "each number links to the page of provenance"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import yaml
 from html_pages import Element, Parts
 
 from laghu import paths
-from laghu.report import book, links
+from laghu.report import book, link_check
 
 # Blocks of data that a script of the page reads; a browser does not run them.
 DATA = frozenset({"application/json"})
@@ -18,7 +18,7 @@ DEVANAGARI, BENGALI = re.compile("[\u0900-\u097f]"), re.compile("[\u0980-\u09ff]
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[str, Parts]:
     """Every page of the rendered book, by its name."""
-    return {file.relative_to(site).as_posix(): Parts.of(file) for file in links.pages(site)}
+    return {file.relative_to(site).as_posix(): Parts.of(file) for file in link_check.pages(site)}
 
 
 def test_every_page_of_the_contents_is_there_with_one_heading(pages):
@@ -44,7 +44,7 @@ def test_no_page_loads_anything_from_another_host(pages):
 
 
 def test_no_link_is_broken_and_every_image_says_what_it_shows(site):
-    assert not links.problems(site)
+    assert not link_check.problems(site)
 
 
 def test_the_address_of_the_site_leads_to_the_first_page(site):

@@ -85,6 +85,20 @@ def test_caption_says_what_the_bars_are(drawings):
     assert "bars: 95 % bootstrap interval over test rows (mean of the seeds' limits)" in caption
 
 
+def test_the_answer_has_the_rows_that_are_there_with_bound_and_printed_factor(drawings):
+    drawing = drawings["answer"]
+    assert set(drawing.data.index) == {"baseline", "pruning-25", "pruning-50", "pruning-75", "ensemble-distillation"}
+    assert drawing.data.loc["pruning-75", "speed_up.median.mean"] == pytest.approx(
+        mean("pruning-75", lambda record: record.speed_up.median))
+    flops = {row: next(record.flops_per_token for record in STUDY if row_of(record.run) == row)
+             for row in ("baseline", "pruning-75")}
+    assert f"up to {flops['baseline'] / flops['pruning-75']:.2f}×" in drawing.caption
+    assert "the factor of 2.56 that the paper prints" in drawing.caption
+    texts = {text.get_text() for text in drawing.figure.axes[0].texts}
+    assert texts == {"Baseline", "Pruning 25, 50, 75 %", "A better teacher", "TF-IDF + linear SVM",
+                     "2.56×, as printed"}
+
+
 def test_a_study_of_one_seed_and_two_rows_is_drawn():
     few = [record for record in STUDY if record.run in {"baseline-seed1", "pruning-50-seed1"}]
     for draw in figures.FIGURES.values():

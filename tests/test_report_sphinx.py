@@ -29,7 +29,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 class Site:
-    """A book of one page and the provenance page, built with Sphinx's plainest theme."""
+    """A book of one page and those of provenance, built with Sphinx's plainest theme."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class Site:
     def build(self, text: str) -> tuple[str, str]:
         """HTML of the page, and the warnings."""
         (self.folder / "index.md").write_text(
-            f"# Page\n\n{text}\n\n```{{toctree}}\nprovenance\n```\n", encoding="utf-8")
+            f"# Page\n\n{text}\n\n```{{toctree}}\nprovenance\nothers\n```\n", encoding="utf-8")
         warnings = io.StringIO()
         with patch_docutils(), docutils_namespace():
             app = Sphinx(
@@ -59,6 +59,7 @@ class Site:
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     (folder / "provenance.md").write_text(PROVENANCE, encoding="utf-8")
+    (folder / "others.md").write_text(PROVENANCE.replace("cpu", "others"), encoding="utf-8")
     (folder / "book").mkdir()
     shutil.copytree(REPOSITORY / "book" / "data", folder / "book" / "data")
     (folder / "studies").mkdir()

@@ -454,7 +454,7 @@ def test_a_row_without_errors_is_not_drawn():
 
 
 PAGES = {
-    "index": "# Page\n\nNo table.\n\n```{toctree}\nours\ntheirs\nengine\nwrong\n```\n",
+    "index": "(study-cpu)=\n# Page\n\nNo table.\n\n```{toctree}\nours\ntheirs\nengine\nwrong\n```\n",
     "ours": "# Ours\n\nSee {numref}`mine`.\n\n```{tradeoff-table} study\n:study: cpu\n:name: mine\n```\n\n"
             "```{tradeoff-statements} study\n:study: cpu\n```\n\n"
             "```{tradeoff-table} study\n:study: gpu\n```\n",

@@ -5,25 +5,26 @@ counts, fractions are written in percent. Directive: `audit-kinds` (argument: a 
 of the study's rows on each kind of test headline. What does not exist is a warning, as in `sphinx_ext`.
 """
 
-import csv
-import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import laghu
 from laghu import audit, paths
 from laghu.errors import LaghuError
-from laghu.report import formats, sphinx_ext
+from laghu.report import formats, links, sources, sphinx_ext
+from laghu.report.roles import RecordRole
 from laghu.report.rows import Row, in_order, row_of
+from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import table_of
 
-_LOG = logging.getLogger(__name__)
+# The place of the counts on the page of provenance.
+ANCHOR = "audit-mahanews"
 _KINDS = {
     "clean": "Clean", "in_other_split": "In the other split", "mojibake": "Damaged script",
     "repeat": "Repeats an earlier row",
@@ -34,7 +35,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
     app.add_role("audit", AuditRole())
     app.add_directive("audit-kinds", AuditKinds)
-    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
 
 
 def numbers_file() -> Path:
@@ -80,44 +81,33 @@ def kinds_table(study: str) -> pd.DataFrame:
     return by_row.loc[in_order(list(by_row.index))]
 
 
-class AuditRole(SphinxRole):
+class AuditRole(RecordRole):
     """A number in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        self.env.note_dependency(str(numbers_file()))
-        try:
-            text = written(number(self.text))
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
-        explanation = f"{self.text} in {numbers_file().name}"
-        return [nodes.abbreviation("", text, explanation=explanation, classes=["laghu-number"])], []
+    pattern = r"(?P<name>.+)"
+    example = "headlines.test.rows"
+
+    def number(self, name: str) -> nodes.Node:
+        commit = formats.short(str(number("commit")))
+        explanation = f"{name} in {numbers_file().name}, counted at commit {commit}"
+        return links.explained(self.env, written(number(name)), ANCHOR, explanation)
 
 
-class AuditKinds(SphinxDirective):
+class AuditKinds(StudyDirective):
     """A table of `kinds_table`; the content is its caption."""
 
-    required_arguments = 1
-    has_content = True
+    option_spec: ClassVar = {"name": directives.unchanged}
 
-    def run(self) -> list[nodes.Node]:
-        # Records may have changed, of which Sphinx knows nothing.
-        self.env.note_reread()
-        study = self.arguments[0]
-        try:
-            if sphinx_ext.study(study).empty:
-                return [nodes.note("", nodes.paragraph("", f"The study {study!r} has not been run in this checkout."))]
-            table = kinds_table(study)
-            rows = {kind: int(mask.sum()) for kind, mask in audit.kinds_of(number("headlines.test.marks")).items()}
-        except LaghuError as error:
-            _LOG.warning("%s %s: %s", self.name, study, error, location=self.get_location(), type="laghu")
-            return []
-        heading = ["", *(f"{_KINDS[kind]} ({rows[kind]:,})" for kind in table)]
-        lines = [[Row.parse(name).label, *map(written, values)] for name, *values in table.itertuples()]
-        content = io.StringIO()
-        csv.writer(content, lineterminator="\n").writerows([heading, *lines])
-        caption = " ".join(self.content)
-        return self.parse_text_to_nodes(
-            f"```{{csv-table}} {caption}\n:header-rows: 1\n:stub-columns: 1\n:class: laghu-table\n\n"
-            f"{content.getvalue()}```\n"
-        )
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        if sphinx_ext.study(argument).empty:
+            return [nodes.note("", nodes.paragraph("", sphinx_ext.not_run(argument)))]
+        numbers = kinds_table(argument)
+        rows = {kind: int(mask.sum()) for kind, mask in audit.kinds_of(number("headlines.test.marks")).items()}
+        text = numbers.map(written).rename(
+            index=lambda name: Row.parse(name).label, columns=lambda kind: f"{_KINDS[kind]} ({rows[kind]:,})")
+        file = self.generated(argument, "audit-kinds.csv")
+        numbers.rename_axis("row").to_csv(file)
+        table = table_of(text)
+        table.insert(0, nodes.title("", "", *self.caption("", sphinx_ext.study(argument))))
+        self.add_name(table)
+        return [table, self.data_link(file, sources.study_anchor(argument))]

@@ -14,16 +14,20 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 import laghu
 from laghu import paths
 from laghu.errors import LaghuError
+from laghu.report import links
 from laghu.report.claims import audit
 from laghu.report.claims.claim import Claim, Verdict
 from laghu.report.claims.papers import TITLES
+from laghu.report.roles import RecordRole
 
 _LOG = logging.getLogger(__name__)
+# The place of the claims on the page of provenance.
+ANCHOR = "record-claims"
 _HEADINGS = ("Claim", "Arithmetic", "Measured here", "Verdict")
 
 
@@ -60,17 +64,17 @@ def count(text: str, found: Iterable[Claim]) -> int:
     return sum(verdict in {"all", claim.verdict} and paper in {"", str(claim.paper)} for claim in found)
 
 
-class ClaimCount(SphinxRole):
+class ClaimCount(RecordRole):
     """A number of claims in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        # Sphinx can't know that a record or this code changed, so pages with numbers are read at every build.
-        self.env.note_reread()
-        try:
-            return [nodes.Text(str(count(self.text, published())))], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+    pattern = r"(?P<text>.+)"
+    example = "1/contradicted"
+
+    def number(self, text: str) -> nodes.Node:
+        counted = count(text, published())
+        paper, _, verdict = text.rpartition("/")
+        what = f"claims, {verdict}" + (f", of {TITLES[int(paper)]}" if paper else "")
+        return links.explained(self.env, str(counted), ANCHOR, f"{what}; {audit.file().name}")
 
 
 class ClaimsTable(SphinxDirective):
@@ -99,7 +103,8 @@ class ClaimsTable(SphinxDirective):
         target = "/" + audit.file().relative_to(self.env.srcdir).as_posix()
         link = addnodes.download_reference("", "", nodes.inline("", "Data (CSV)"), reftarget=target,
                                            refdoc=self.env.docname)
-        return [nodes.paragraph("", "", link, classes=["laghu-data"])]
+        records = links.reference(self.env, "Records", ANCHOR)
+        return [nodes.paragraph("", "", link, nodes.Text(" · "), records, classes=["laghu-data"])]
 
 
 def _table(title: str, found: list[Claim]) -> nodes.table:

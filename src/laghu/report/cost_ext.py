@@ -5,23 +5,21 @@ precisions, `precision`) and `cost-figure` (argument: speed-bound; options `stud
 {pretraining}`gpu#tokens_per_second`, a number of a study's backbone. What has not been measured yet says so.
 """
 
-import re
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
 
 import laghu
 from laghu import records
 from laghu.errors import LaghuError
 from laghu.records import PretrainingRecord
-from laghu.report import cost, formats, style
-from laghu.report.sphinx_ext import NOT_RUN, StudyDirective, table_of
+from laghu.report import cost, formats, links, sources, style
+from laghu.report.roles import RecordRole
+from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import table_of
 
-_LOG = logging.getLogger(__name__)
 _OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
 
 
@@ -65,7 +63,7 @@ class CostTable(StudyDirective):
         table = table_of(text)
         table.insert(0, nodes.title("", caption))
         self.add_name(table)
-        return [table, self.data_link(file)]
+        return [table, self.data_link(file, sources.of_cost(costs[0]).anchor)]
 
 
 class CostFigure(StudyDirective):
@@ -85,33 +83,26 @@ class CostFigure(StudyDirective):
         image, data = self.generated(study, "cost-speed-bound.svg"), self.generated(study, "cost-speed-bound.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data, index=False)
-        return [self.figure(image, data, drawing.alt, drawing.caption)]
+        return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_cost(costs[0]).anchor)]
 
 
-class PretrainingRole(SphinxRole):
+class PretrainingRole(RecordRole):
     """A number of the backbone's record in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        self.env.note_reread()
-        try:
-            if not (match := re.fullmatch(r"([^/#]+)#(\w+)", self.text)):
-                raise LaghuError(f"{self.text!r} is not of the form gpu#tokens_per_second")
-            file = records.pretraining_file(match[1])
-            if not file.is_file():
-                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
-            return [self.number(PretrainingRecord.load(file), match[2])], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+    pattern = r"(?P<study>[^/#]+)#(?P<field>\w+)"
+    example = "gpu#tokens_per_second"
 
-    def number(self, record: PretrainingRecord, field: str) -> nodes.Node:
+    def number(self, study: str, field: str) -> nodes.Node:
+        file = records.pretraining_file(study)
+        if not file.is_file():
+            return links.missing()
+        record = PretrainingRecord.load(file)
         values = record.model_dump(exclude={"loss"}) | {"final_loss": record.loss[-1].loss if record.loss else None}
         if field not in values:
             raise LaghuError(f"no field {field!r} in the record of a pretraining; there are {', '.join(values)}")
-        machine = cost.processor(record.hardware)
-        about = f"backbone of {record.study}: commit {formats.short(record.commit)}, {machine}"
-        text = formats.show(field, values[field])
-        return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
+        source = sources.of_backbone(record)
+        return links.number(self.env, formats.show(field, values[field]), source.anchor, f"backbone of {study}",
+                            [source])
 
 
 def _not_measured(study: str) -> nodes.note:

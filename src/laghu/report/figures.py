@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from laghu.errors import LaghuError
 from laghu.report import families, formats, style
-from laghu.report.rows import GROUPS, Row, in_order
+from laghu.report.rows import GROUPS, Row, in_order, row_of
 from laghu.report.statistics import pareto
 from laghu.report.style import LOOKS, MUTED
 from laghu.report.tables import MACHINE, derived, paper_table, seeds, summary
@@ -23,6 +23,19 @@ _VIEWS = {"published": "as published", "deduplicated": "first occurrences", "cle
 # What rows have to share to stand on one front; precision may differ, and is named.
 _CONDITIONS = [*MACHINE, "timing.engine", "timing.sequence_length", "timing.throughput_batch_size",
                "timing.fp32_products"]
+
+# What the first figure of the book shows: a line of rows each, what is written at which of them, and where: points
+# to the right and up, and the alignment that goes with it.
+_ANSWER = (
+    ("Baseline", ("baseline",), "baseline", (0, -24, "center")),
+    ("Pruning 25, 50, 75 %", ("pruning-25", "pruning-50", "pruning-75"), "pruning-75", (34, -14, "left")),
+    ("A better teacher", ("ensemble-distillation", "ensemble-distillation-75"), "ensemble-distillation",
+     (-6, 24, "left")),
+    ("Smaller in every direction", ("two-step-moderate", "two-step-maximum"), "two-step-moderate", (0, 24, "center")),
+    ("... better taught", ("two-step-maximum", "two-step-taught"), "two-step-taught", (9, -10, "left")),
+    ("Student made for speed", ("student-deep", "student-shallow", "student-words"), "student-words",
+     (-8, 12, "right")),
+)
 
 _NO_GUIDES = pd.Series(dtype=float)
 
@@ -162,8 +175,9 @@ def speed_bound(frame: pd.DataFrame) -> Drawing:
     style.label_points(axes, [item[:2] for item in labels], [item[2] for item in labels], [item[3] for item in labels],
                        obstacles)
     above = sum(line.speedup_x > bounds.get(line.pruning_pct, float("inf")) for line in printed.itertuples())
+    shown = frame[frame["run"].map(row_of).isin({name for names in fp32.values() for name in names})]
     caption = (
-        f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {seeds(frame)}; bars: "
+        f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {seeds(shown)}; bars: "
         "quartiles) and the FLOP bound, the baseline's matrix products over the pruned model's. Triangles: the factors "
         f"that the paper prints for its own encoder, {above} of {len(printed)} above the bound of this one."
     )
@@ -178,8 +192,64 @@ def speed_bound(frame: pd.DataFrame) -> Drawing:
     return Drawing(figure, caption, alt, _flat(data))
 
 
+def answer(frame: pd.DataFrame) -> Drawing:
+    """What pruning, distillation and a model of its own buy: accuracy against speed-up, far beyond pruning's bound.
+
+    Only rows in fp32 and PyTorch, so that what an engine or a precision gives is in none of the factors.
+    """
+    table, bounds = summary(frame), _bounds(frame)
+    timed = table.index[table["speed_up.median", "mean"].notna()]
+    figure, axes = style.canvas(width=6.2, height=4.7)
+    axes.set_xscale("log")
+    drawn: list[str] = []
+    for text, rows, named, (across, up, side) in _ANSWER:
+        if not (names := [name for name in rows if name in timed]):
+            continue
+        drawn += [name for name in names if name not in drawn]
+        look = LOOKS[Row.parse(names[-1]).group]
+        x, y = table.loc[names, ("speed_up.median", "mean")], 100 * table.loc[names, (ACCURACY, "mean")]
+        low, high = (100 * table.loc[names, (f"accuracy.clean.{end}", "mean")] for end in ("low", "high"))
+        axes.plot(x, y, color=look.color, linewidth=1.2, alpha=0.55, zorder=1)
+        axes.errorbar(x, y, yerr=[y - low, high - y], fmt="none", ecolor=look.color, elinewidth=1.1, alpha=0.5)
+        axes.scatter(x, y, s=72, marker=look.marker, color=look.color, edgecolor="white", linewidth=0.6, zorder=3)
+        at = named if named in names else names[-1]
+        axes.annotate(text, (x[at], y[at]), xytext=(across, up), textcoords="offset points", ha=side, va="center",
+                      fontsize=9, color=look.color)
+    printed = paper_table()["speedup_x"].max()
+    axes.set_xlim(0.8, 1.6 * max(table.loc[drawn, ("speed_up.median", "mean")].max(), printed))
+    axes.axvline(printed, color="#333333", linestyle=":", linewidth=1.3, zorder=0.8)
+    axes.annotate(f"{printed:g}×, as printed", (printed, 0.04), xycoords=("data", "axes fraction"), xytext=(6, 0),
+                  textcoords="offset points", fontsize=9, color="#333333")
+    labels: list[tuple[float, float, str, str]] = []
+    dashed = _classical_line(axes, printed, table, labels, [])
+    for at, level, text, color in labels:
+        axes.annotate(text, (at, level), xytext=(8, 10), textcoords="offset points", va="center", fontsize=9,
+                      color=color)
+    allowed = ""
+    if len(bounds):
+        axes.axvspan(1, bounds.max(), color=LOOKS["pruning"].color, alpha=0.1, linewidth=0, zorder=0)
+        allowed = f" Shaded: what the arithmetic saved by pruning allows, up to {bounds.max():.2f}×."
+    axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}×", minor_locator=NullLocator())
+    axes.set(xlabel="Speed-up over the baseline (logarithmic)", ylabel="Accuracy, clean test rows (%)",
+             title="What buys speed, and what buys accuracy")
+    axes.margins(y=0.12)
+    shown = frame[frame["run"].map(row_of).isin(drawn)]
+    caption = (
+        "Accuracy on the clean test rows against speed-up over the baseline, in fp32 and one engine, from token ids to "
+        f"label; mean over {seeds(shown)}; bars: 95 % bootstrap interval over test rows (mean of the seeds' limits)."
+        f"{allowed} Dotted: the factor of {printed:g} that the paper prints at the baseline's accuracy.{dashed}"
+        f"{_invented(frame)}"
+    )
+    alt = "Scatter plot of accuracy on clean test rows against speed-up over the baseline. " + "; ".join(
+        f"{Row.parse(name).label}: {100 * table.loc[name, (ACCURACY, 'mean')]:.1f} % at "
+        f"{table.loc[name, ('speed_up.median', 'mean')]:.2f}×" for name in drawn) + "."
+    data = table.loc[drawn, [ACCURACY, "accuracy.clean.low", "accuracy.clean.high", "speed_up.median"]]
+    return Drawing(figure, caption, alt, _flat(data))
+
+
 # Names by which pages ask for a figure.
 FIGURES: dict[str, Callable[[pd.DataFrame], Drawing]] = {
+    "answer": answer,
     "accuracy-speed": accuracy_speed,
     "accuracy-parameters": accuracy_parameters,
     "accuracy-training-carbon": accuracy_training_carbon,

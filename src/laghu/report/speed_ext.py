@@ -5,23 +5,20 @@ and `speed-figure` (argument: waterfall; the same options). Role: {speed}`cpu/in
 {speed}`cpu#latency_ms.p50`, of the record. What has not been measured yet says so.
 """
 
-import re
 from typing import Any, ClassVar
 
 import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
 
 import laghu
 from laghu.benchmark.record import BenchmarkRecord, GpuRecord, file_of, gpu_file_of
 from laghu.errors import LaghuError
-from laghu.report import cost, formats, speed, style
-from laghu.report.sphinx_ext import NOT_RUN, StudyDirective, table_of
-
-_LOG = logging.getLogger(__name__)
+from laghu.report import formats, links, sources, speed, style
+from laghu.report.roles import RecordRole
+from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import table_of
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -51,16 +48,19 @@ class SpeedTable(_SpeedDirective):
     """One table of a benchmark."""
 
     def content_of(self, argument: str) -> list[nodes.Node]:
-        return [self.on_gpu(self.study())] if argument == "gpu" else super().content_of(argument)
+        return self.on_gpu(self.study()) if argument == "gpu" else super().content_of(argument)
 
-    def on_gpu(self, study: str) -> nodes.Node:
+    def on_gpu(self, study: str) -> list[nodes.Node]:
         if not gpu_file_of(study).is_file():
-            return nodes.note("", nodes.paragraph(
+            return [nodes.note("", nodes.paragraph(
                 "", "", nodes.Text(f"No GPU was at hand for {study!r} when this book was built; "),
                 nodes.literal("", f"laghu bench {study} --gpu"), nodes.Text(" measures it."),
-            ))
+            ))]
         record = GpuRecord.load(gpu_file_of(study))
-        return self.titled(speed.on_gpu(record), speed.on_gpu_caption(record))
+        table = self.titled(speed.on_gpu(record), speed.on_gpu_caption(record))
+        file = self.generated(study, "speed-gpu.csv")
+        pd.json_normalize([{"step": name, **step} for name, step in record.steps.items()]).to_csv(file, index=False)
+        return [table, self.data_link(file, sources.of_benchmark(record).anchor)]
 
     def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         if argument not in speed.TABLES:
@@ -68,7 +68,8 @@ class SpeedTable(_SpeedDirective):
         text, caption = speed.TABLES[argument]
         file = self.generated(study, "speed.csv")
         speed.frame(record).to_csv(file, index=False)
-        return [self.titled(text(record), caption(record)), self.data_link(file)]
+        link = self.data_link(file, sources.of_benchmark(record).anchor)
+        return [self.titled(text(record), caption(record)), link]
 
     def titled(self, text: pd.DataFrame, caption: str) -> nodes.table:
         table = table_of(text)
@@ -87,26 +88,30 @@ class SpeedFigure(_SpeedDirective):
         image, data = self.generated(study, "speed-waterfall.svg"), self.generated(study, "speed-waterfall.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data, index=False)
-        return [self.figure(image, data, drawing.alt, drawing.caption)]
+        return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_benchmark(record).anchor)]
 
 
-class SpeedRole(SphinxRole):
+class SpeedRole(RecordRole):
     """A number of a benchmark in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        self.env.note_reread()
-        try:
-            if not (match := re.fullmatch(r"([^/#]+)(?:/([^#]+))?#([\w.]+)", self.text)):
-                raise LaghuError(f"{self.text!r} is not of the form cpu/int8#ratio.median or cpu#latency_ms.p50")
-            if not file_of(match[1]).is_file():
-                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
-            return [_number(BenchmarkRecord.load(file_of(match[1])), match[2], match[3])], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+    pattern = r"(?P<study>[^/#]+)(?:/(?P<contender>[^#]+))?#(?P<field>[\w.]+)"
+    example = "cpu/int8#ratio.median or cpu#latency_ms.p50"
+
+    def number(self, study: str, contender: str | None, field: str) -> nodes.Node:
+        if not file_of(study).is_file():
+            return links.missing()
+        record = BenchmarkRecord.load(file_of(study))
+        text = shown(field, _value(record, contender, field))
+        source = sources.of_benchmark(record)
+        what = f"benchmark of {study}"
+        if contender:
+            step = next(each for each in record.contenders if each.name == contender)
+            what += f", {contender}: {step.engine}, {step.precision}"
+            what += f", {_model(study, step.run, record.seed)}" if step.run else ""
+        return links.number(self.env, text, source.anchor, what, [source])
 
 
-def _number(record: BenchmarkRecord, contender: str | None, field: str) -> nodes.Node:
+def _value(record: BenchmarkRecord, contender: str | None, field: str) -> Any:
     value: Any = record.model_dump()
     if contender:
         named = {each["name"]: each for each in value["contenders"]}
@@ -117,9 +122,14 @@ def _number(record: BenchmarkRecord, contender: str | None, field: str) -> nodes
         if not isinstance(value, dict) or part not in value:
             raise LaghuError(f"no field {field!r} in the benchmark of {record.study}")
         value = value[part]
-    about = (f"benchmark of {record.study}: commit {formats.short(record.commit)}, {cost.processor(record.hardware)}, "
-             f"seed {record.seed}")
-    return nodes.abbreviation("", "", nodes.Text(shown(field, value)), explanation=about, classes=["laghu-number"])
+    return value
+
+
+def _model(study: str, row: str, seed: int) -> str:
+    """The run whose model was timed, with its key where its record is here."""
+    run = f"{row}-seed{seed}"
+    keys = [formats.short(source.key) for source in sources.of(study, "runs") if source.name == run and source.key]
+    return f"model of {run}" + (f" with run key {keys[0]}" if keys else "")
 
 
 def shown(field: str, value: float | int | None) -> str:

@@ -3,16 +3,15 @@
 Roles: {value}`cpu/pruning-50-seed1#accuracy.clean.value` one run's number, {mean}`cpu/pruning-50#accuracy.clean.value`
 mean ± standard deviation over a row's seeds, {count}`cpu/pruning-50` and {count}`cpu` the number of runs.
 Directives: `study-table` and `study-figure` (argument: its name; options `study`, `name`, `alt`; content: the caption),
-`against-table` and `ablation-table` (argument: the reference row; options `study`, `name`; content: the caption), and
-`run-table` (argument: the study), whose lines are what numbers link to. A `study-table` shows the rows of
-`laghu.report.families.PAPER_1` unless the option `rows` names others; so does an `against-table`, which needs it. Rows
-are separated by spaces, and `*` stands for anything.
+and `against-table` and `ablation-table` (argument: the reference row; options `study`, `name`; content: the caption).
+A `study-table` shows the rows of `laghu.report.families.PAPER_1` unless the option `rows` names others; so does an
+`against-table`, which needs it. Rows are separated by spaces, and `*` stands for anything. What numbers link to is in
+`provenance_ext`.
 
 What does not exist is a warning, which fails the book's build. A study that is defined but has not been run is none:
 its numbers read "not run yet", so that the book builds on machines that never run it.
 """
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,18 +22,19 @@ from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 import laghu
 from laghu import paths
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
-from laghu.report import against, families, figures, formats, style, tables
+from laghu.report import against, families, figures, formats, links, sources, style, tables
+from laghu.report.roles import RecordRole
 from laghu.report.rows import Row, row_of
 from laghu.report.statistics import MARGIN
+from laghu.report.table_nodes import entry, table, table_of
 
 _LOG = logging.getLogger(__name__)
-NOT_RUN = "not run yet"
 _CAPTIONS = {
     "summary": "Size, quality, speed and carbon",
     "quality": "Quality on the three views of the test split",
@@ -84,8 +84,6 @@ _OWN_ROWS = {"table-one", "quantization"}
 # Tables with times or energies in use, which stand in one column whatever the engine.
 _TIMED = {"summary", "speed", "energy", "quantization"}
 _OPTIONS = {"study": directives.unchanged_required, "name": directives.unchanged}
-# What most runs of a study share; said once above its table where they do.
-_SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("study-figure", StudyFigure)
     app.add_directive("against-table", AgainstTable)
     app.add_directive("ablation-table", AblationTable)
-    app.add_directive("run-table", RunTable)
+    app.setup_extension("laghu.report.provenance_ext")
     return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
 
 
@@ -135,76 +133,58 @@ def _listed(name: str, stamp: tuple[tuple[Path, int], ...]) -> list[RunRecord]:
 # ------------------------------------------------------------------------------------------------ roles
 
 
-class NumberRole(SphinxRole):
-    """A number in running text, linked to the run that it comes from."""
+class ValueRole(RecordRole):
+    """One run's number."""
 
-    keyword: str
-    pattern: str
-    example: str
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        # Sphinx can't know that a record or this code changed, so pages with numbers are read at every build.
-        self.env.note_reread()
-        try:
-            if not (match := re.fullmatch(self.pattern, self.text)):
-                raise LaghuError(f"{self.text!r} is not of the form {self.example}")
-            frame = study(match["study"])
-            if frame.empty:
-                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
-            return [self.number(frame, **match.groupdict())], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
-
-    def number(self, frame: pd.DataFrame, **parts: str) -> nodes.Node:
-        raise NotImplementedError
-
-    def linked(self, text: str, target: str, tooltip: str) -> nodes.Node:
-        link = addnodes.pending_xref(
-            "", nodes.inline("", text), refdomain="std", reftype="ref", reftarget=target, refexplicit=True,
-            refwarn=True, refdoc=self.env.docname,
-        )
-        return nodes.abbreviation("", "", link, explanation=tooltip, classes=["laghu-number"])
-
-
-class ValueRole(NumberRole):
     keyword = "value"
-    pattern = r"(?P<study>[^/#]+)/(?P<run>[^/#]+)#(?P<field>[^#]+)"
+    pattern = r"(?P<name>[^/#]+)/(?P<run>[^/#]+)#(?P<field>[^#]+)"
     example = "cpu/pruning-50-seed1#accuracy.clean.value"
 
-    def number(self, frame: pd.DataFrame, study: str, run: str, field: str) -> nodes.Node:
+    def number(self, name: str, run: str, field: str) -> nodes.Node:
+        if (frame := study(name)).empty:
+            return links.missing()
         if run not in frame.index:
-            raise LaghuError(f"study {study!r} has no run {run!r}")
-        line = frame.loc[run]
-        value = line[_column(frame, field)]
+            raise LaghuError(f"study {name!r} has no run {run!r}")
+        value = frame.loc[run, _column(frame, field)]
         text = formats.show(field, value.item() if hasattr(value, "item") else value)
-        provenance = tables.runs(frame).loc[run]
-        key, commit = (formats.short(provenance[field]) for field in ("run_key", "commit"))
-        tooltip = f"{run}, run key {key}, commit {commit}, {provenance['hardware']}, {provenance['started']:%Y-%m-%d}"
-        return self.linked(text, f"run-{study}-{run}", tooltip)
+        source = sources.of_run(next(record for record in listed(name) if record.run == run))
+        return links.number(self.env, text, source.anchor, run, [source])
 
 
-class MeanRole(NumberRole):
+class MeanRole(RecordRole):
+    """The mean of a row's runs, with its standard deviation."""
+
     keyword = "mean"
-    pattern = r"(?P<study>[^/#]+)/(?P<row>[^/#]+)#(?P<field>[^#]+)"
+    pattern = r"(?P<name>[^/#]+)/(?P<row>[^/#]+)#(?P<field>[^#]+)"
     example = "cpu/pruning-50#accuracy.clean.value"
 
-    def number(self, frame: pd.DataFrame, study: str, row: str, field: str) -> nodes.Node:
-        runs = _row(frame, study, row)
+    def number(self, name: str, row: str, field: str) -> nodes.Node:
+        if (frame := study(name)).empty:
+            return links.missing()
+        runs = _row(frame, name, row)
         values = pd.to_numeric(runs[_column(frame, field)], errors="coerce")
         text = formats.show_spread(field, values.mean(), values.std())
         seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
         spread = ", mean ± standard deviation" if "±" in text else ""
-        return self.linked(text, f"row-{study}-{row}", f"{row}: {seeds}{spread}")
+        own = [sources.of_run(record) for record in listed(name) if record.run in runs.index]
+        return links.number(self.env, text, own[0].row_anchor, f"{row}: {seeds}{spread}", own)
 
 
-class CountRole(NumberRole):
+class CountRole(RecordRole):
+    """How many runs a study or a row has."""
+
     keyword = "count"
-    pattern = r"(?P<study>[^/#]+)(?:/(?P<row>[^/#]+))?"
+    pattern = r"(?P<name>[^/#]+)(?:/(?P<row>[^/#]+))?"
     example = "cpu or cpu/pruning-50"
 
-    def number(self, frame: pd.DataFrame, study: str, row: str | None) -> nodes.Node:
-        return nodes.Text(str(len(_row(frame, study, row) if row else frame)))
+    def number(self, name: str, row: str | None) -> nodes.Node:
+        if (frame := study(name)).empty:
+            return links.missing()
+        runs = _row(frame, name, row) if row else frame
+        anchor = f"row-{name}-{row}" if row else sources.study_anchor(name)
+        own = [sources.of_run(record) for record in listed(name) if record.run in runs.index]
+        what = f"runs of the {'row ' + row if row else 'study ' + name}"
+        return links.explained(self.env, str(len(runs)), anchor, f"{what}, {sources.days(own)}")
 
 
 def _row(frame: pd.DataFrame, study: str, row: str) -> pd.DataFrame:
@@ -266,17 +246,23 @@ class StudyDirective(SphinxDirective):
         target = "/" + file.relative_to(self.env.srcdir).as_posix()
         return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=self.env.docname)
 
-    def data_link(self, file: Path) -> nodes.paragraph:
-        """What stands under a table or a figure whose numbers are in that file."""
-        return nodes.paragraph("", "", self.download(file, "Data (CSV)"), classes=["laghu-data"])
+    def data_link(self, file: Path, anchor: str | None = None) -> nodes.paragraph:
+        """What stands under a table or a figure: its numbers to download, and the line of their records, if any."""
+        parts: list[nodes.Node] = [self.download(file, "Data (CSV)")]
+        if anchor:
+            parts += [nodes.Text(" · "), links.reference(self.env, "Records", anchor)]
+        return nodes.paragraph("", "", *parts, classes=["laghu-data"])
 
     def image(self, file: Path, alt: str) -> nodes.image:
         return nodes.image("", uri="/" + file.relative_to(self.env.srcdir).as_posix(), alt=alt)
 
-    def figure(self, image: Path, data: Path, alt: str, caption: str) -> nodes.figure:
-        """A figure with its numbers to download."""
+    def figure(
+        self, image: Path, data: Path, alt: str, caption: str | list[nodes.Node], anchor: str | None = None
+    ) -> nodes.figure:
+        """A figure with its numbers to download and the line of its records."""
+        written = [nodes.Text(caption)] if isinstance(caption, str) else caption
         made = nodes.figure(
-            "", self.image(image, alt), nodes.caption("", caption), nodes.legend("", self.data_link(data)),
+            "", self.image(image, alt), nodes.caption("", "", *written), nodes.legend("", self.data_link(data, anchor)),
             align="default",
         )
         self.add_name(made)
@@ -318,7 +304,7 @@ class StudyTable(StudyDirective):
 
     def empty(self, name: str, caption: str) -> list[nodes.Node]:
         """The table of a study that has not been run."""
-        return self.numbered(_table([[_entry("Not run yet")]], [[not_run(name)]]), caption, pd.DataFrame())
+        return self.numbered(table([[entry("Not run yet")]], [[not_run(name)]]), caption, pd.DataFrame())
 
     def filled(
         self, numbers: pd.DataFrame, text: pd.DataFrame, caption: str, frame: pd.DataFrame, stem: str
@@ -335,7 +321,7 @@ class StudyTable(StudyDirective):
             stem = nodes.make_id(self.options["name"])
         file = self.generated(self.study(), f"{stem}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
-        link = self.data_link(file)
+        link = self.data_link(file, sources.study_anchor(self.study()))
         return [*self.numbered(table_of(text), caption, frame), link]
 
     def numbered(self, table: nodes.table, caption: str, frame: pd.DataFrame) -> list[nodes.Node]:
@@ -392,74 +378,20 @@ class StudyFigure(StudyDirective):
         name = self.study()
         frame = study(name)
         if frame.empty:
-            note = nodes.note("", nodes.paragraph("", not_run(name)))
-            return self.numbered(note, argument.replace("-", " ").capitalize(), frame)
+            return [self.empty(name, argument.replace("-", " ").capitalize())]
         drawing = figures.FIGURES[argument](frame)
         image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
         style.save(drawing.figure, image)
         drawing.data.to_csv(data)
-        shown = self.image(image, self.options.get("alt", drawing.alt))
-        legend = nodes.legend("", self.data_link(data))
-        return self.numbered(shown, drawing.caption, frame, legend)
+        caption = self.caption(drawing.caption, frame)
+        return [self.figure(image, data, self.options.get("alt", drawing.alt), caption, sources.study_anchor(name))]
 
-    def numbered(self, shown: nodes.Node, caption: str, frame: pd.DataFrame, *rest: nodes.Node) -> list[nodes.Node]:
-        figure = nodes.figure("", shown, nodes.caption("", "", *self.caption(caption, frame)), *rest, align="default")
+    def empty(self, name: str, caption: str) -> nodes.figure:
+        """The figure of a study that has not been run."""
+        note = nodes.note("", nodes.paragraph("", not_run(name)))
+        figure = nodes.figure("", note, nodes.caption("", "", *self.caption(caption, pd.DataFrame())), align="default")
         self.add_name(figure)
-        return [figure]
-
-
-class RunTable(StudyDirective):
-    """Every run of a study, with its record and notebook to download; numbers in the text link here."""
-
-    has_content = False
-
-    def content_of(self, argument: str) -> list[nodes.Node]:
-        frame = study(argument)
-        if frame.empty:
-            return [nodes.note("", nodes.paragraph("", not_run(argument)))]
-        runs = tables.runs(frame)
-        shared = [field for field in _SHARED if runs[field].nunique() == 1]
-        facts = nodes.field_list("", *(
-            nodes.field("", nodes.field_name("", _SHARED[field]), nodes.field_body("", nodes.paragraph("", value)))
-            for field in shared for value in [runs[field].iloc[0]]
-        ))
-        differing = [field for field in _SHARED if field not in shared]
-        took = formats.unit("seconds", runs["seconds"].median())
-        headings = ["Run", *(_SHARED[field] for field in differing), "Run key", "Started (UTC)",
-                    f"Took ({took.symbol})", "Files"]
-        lines = [
-            [
-                self.run_cell(argument, run, line["row"]),
-                *(_digest(line[field]) if field in {"commit", "data"} else line[field] for field in differing),
-                _digest(line["run_key"]),
-                f"{line['started']:%Y-%m-%d %H:%M}",
-                took.number(line["seconds"]),
-                self.files_cell(argument, run),
-            ]
-            for run, line in runs.assign(row=runs["row"].where(~runs["row"].duplicated())).iterrows()
-        ]
-        return [*([facts] if shared else []), _table([[_entry(heading) for heading in headings]], lines)]
-
-    def run_cell(self, study: str, run: str, row: str | float) -> nodes.Node:
-        """The run's name, linked to its page if the book has one; anchors of the run and, where given, of its row."""
-        page = f"results/{study}/{run}"
-        name: nodes.Node = nodes.Text(run)
-        if page in self.env.found_docs:
-            name = addnodes.pending_xref(
-                "", nodes.inline("", run), refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True,
-                refwarn=True, refdoc=self.env.docname,
-            )
-        for anchor in [f"run-{study}-{run}", *([f"row-{study}-{row}"] if isinstance(row, str) else [])]:
-            name = nodes.inline("", "", name, names=[anchor])
-            self.state.document.note_explicit_target(name)
-        return name
-
-    def files_cell(self, study: str, run: str) -> nodes.Node:
-        record, notebook = (paths.results(study) / f"{run}{suffix}" for suffix in (".json", ".ipynb"))
-        links = [self.download(record, "record")]
-        if notebook.is_file():
-            links += [nodes.Text(", "), self.download(notebook, "notebook")]
-        return nodes.inline("", "", *links)
+        return figure
 
 
 def _numbers_and_text(
@@ -504,36 +436,3 @@ def _engines(frame: pd.DataFrame) -> str:
 
 def not_run(name: str) -> str:
     return f"The study {name!r} has not been run in this checkout; laghu study {name} runs it."
-
-
-def _digest(value: str) -> nodes.Node:
-    return nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)
-
-
-def table_of(text: pd.DataFrame) -> nodes.table:
-    """A frame of texts: its index as row headings, columns of two levels as two lines of column headings."""
-    bottom = [_entry(name) for name in text.columns.get_level_values(-1)]
-    lines = [list(line) for line in text.itertuples(name=None)]
-    if text.columns.nlevels == 1:
-        return _table([[_entry(""), *bottom]], lines)
-    spans = text.columns.get_level_values(0).value_counts(sort=False)
-    top = [_entry(name, morecols=width - 1, classes=["laghu-span"]) for name, width in spans.items()]
-    return _table([[_entry(""), *top], [_entry(""), *bottom]], lines)
-
-
-def _table(headings: list[list[nodes.entry]], lines: list[list[str | nodes.Node]]) -> nodes.table:
-    """A table whose first column heads its lines."""
-    columns = len(lines[0])
-    return nodes.table("", nodes.tgroup(
-        "",
-        *(nodes.colspec("", colwidth=1, **({} if place else {"stub": 1})) for place in range(columns)),
-        nodes.thead("", *(nodes.row("", *cells) for cells in headings)),
-        nodes.tbody("", *(nodes.row("", *map(_entry, cells)) for cells in lines)),
-        cols=columns,
-    ), classes=["laghu-table"])
-
-
-def _entry(content: str | nodes.Node, classes: list[str] | None = None, **attributes: int) -> nodes.entry:
-    child = content if isinstance(content, nodes.Node) else nodes.Text(content)
-    return nodes.entry("", nodes.paragraph("", "", child), classes=classes or [],
-                       **{name: value for name, value in attributes.items() if value})

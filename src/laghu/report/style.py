@@ -40,7 +40,7 @@ LOOKS = {
     "from-scratch": Look("#4d4d4d", "h"),
     "vocabulary-trimming": Look("#1f78b4", "p"),
     "two-step": Look("#8c2d04", "8"),
-    "student": Look("#7a3e00", "H"),
+    "student": Look("#2e7d00", "H"),
     "quantization": Look("#00695c", "d"),
     "mixed-precision": Look("#b0468c", "P"),
 }

@@ -6,7 +6,7 @@ import pandas as pd
 
 from laghu import paths, records
 from laghu.errors import LaghuError
-from laghu.records import RunRecord
+from laghu.records import RunRecord, TokenRecord
 from laghu.report import formats, statistics
 from laghu.report.rows import Row, in_order, row_of
 from laghu.spec import Study
@@ -78,6 +78,15 @@ def listed(name: str) -> list[RunRecord]:
     if not (paths.studies() / f"{name}.yaml").is_file():
         return loaded
     runs = {spec.run for spec in Study.load(name).runs}
+    return [record for record in loaded if record.run in runs]
+
+
+def listed_tokens(name: str) -> list[TokenRecord]:
+    """Records of the runs on labelled words that the study's file lists, by run name; without a file all there are."""
+    loaded = records.load_tokens(name)
+    if not (paths.studies() / f"{name}.yaml").is_file():
+        return loaded
+    runs = {spec.run for spec in Study.load(name).tokens}
     return [record for record in loaded if record.run in runs]
 
 

@@ -6,24 +6,21 @@ been run yet says so.
 """
 
 import math
-import re
 from typing import Any, ClassVar, get_args
 
 import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
 
 import laghu
-from laghu import records
 from laghu.errors import LaghuError
-from laghu.report import formats, tokens
-from laghu.report.sphinx_ext import NOT_RUN, StudyDirective, table_of
+from laghu.report import links, sources, tokens
+from laghu.report.roles import RecordRole
+from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import table_of
 from laghu.spec import TokenCorpusName
 
-_LOG = logging.getLogger(__name__)
 _CORPORA = get_args(TokenCorpusName)
 
 
@@ -56,26 +53,18 @@ class TokenTable(StudyDirective):
         table = table_of(tokens.rendered(listed, argument))
         table.insert(0, nodes.title("", tokens.caption(listed, argument)))
         self.add_name(table)
-        return [table, self.data_link(file)]
+        return [table, self.data_link(file, sources.study_anchor(study))]
 
 
-class TokenRole(SphinxRole):
+class TokenRole(RecordRole):
     """A number of the records of a row in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        self.env.note_reread()
-        try:
-            pattern = rf"(?P<study>[^/#]+)/(?P<corpus>{'|'.join(_CORPORA)})-(?P<row>[^/#]+)#(?P<field>[^#]+)"
-            if not (match := re.fullmatch(pattern, self.text)):
-                raise LaghuError(f"{self.text!r} is not of the form cpu/mahaner-pruning-50#scores.f1.clean.value")
-            if not (listed := tokens.listed(match["study"], match["corpus"])):
-                return [nodes.inline("", NOT_RUN, classes=["laghu-missing"])], []
-            return [self.number(listed, match["row"], match["field"])], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+    pattern = rf"(?P<study>[^/#]+)/(?P<corpus>{'|'.join(_CORPORA)})-(?P<row>[^/#]+)#(?P<field>[^#]+)"
+    example = "cpu/mahaner-pruning-50#scores.f1.clean.value"
 
-    def number(self, listed: list[records.TokenRecord], row: str, field: str) -> nodes.Node:
+    def number(self, study: str, corpus: str, row: str, field: str) -> nodes.Node:
+        if not (listed := tokens.listed(study, corpus)):
+            return links.missing()
         frame = tokens.frame(listed)
         runs = frame[frame["row"] == row]
         if runs.empty:
@@ -88,10 +77,10 @@ class TokenRole(SphinxRole):
             raise LaghuError(f"{field} has no value here")
         scale = tokens.unit(field, mean)
         seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
-        commits = ", ".join(sorted({formats.short(commit) for commit in runs["commit"]}))
-        about = f"{row} on {listed[0].corpus}: {seeds}, commit {commits}"
         text = scale.with_symbol(scale.spread(mean, deviation))
-        return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
+        spread = ", mean ± standard deviation" if "±" in text else ""
+        own = [sources.of_run(record) for record in listed if record.run in runs.index]
+        return links.number(self.env, text, own[0].row_anchor, f"{row} on {corpus}: {seeds}{spread}", own)
 
 
 def _not_run(study: str, corpus: str) -> nodes.note:

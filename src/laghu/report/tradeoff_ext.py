@@ -16,13 +16,15 @@ from sphinx.writers.html5 import HTML5Translator
 
 import laghu
 from laghu.errors import LaghuError
-from laghu.report import style, tables, tradeoff
+from laghu.report import sources, style, tables, tradeoff
 from laghu.report.claims.papers import TITLES, Papers
-from laghu.report.sphinx_ext import StudyDirective, not_run, study, table_of
+from laghu.report.sphinx_ext import StudyDirective, not_run, study
+from laghu.report.table_nodes import table_of
 from laghu.report.tradeoff import EQUAL, EXPONENT, Comparison
 
 _OPTIONS = {"study": directives.unchanged_required, "control": directives.unchanged_required,
             "family": directives.unchanged_required, "name": directives.unchanged}
+_PAPER = "paper3"
 # In the page from the start, so that a screen reader knows the status line before it changes; shown by the script.
 _WEIGHTS = """<div class="laghu-weights" role="group" aria-label="Weights: {about}" hidden>
 <div><label for="{id}-alpha">α, weight of time</label>
@@ -81,7 +83,7 @@ class TradeoffDirective(StudyDirective):
                 count = comparison.samples.index.get_level_values("sample").nunique()
                 authors = TITLES[3].partition(",")[0]
                 origin = f"{family}, as printed by {authors}, {tables.SPREAD} over {count} data sets"
-                return self.shown(comparison, "paper3", origin)
+                return self.shown(comparison, _PAPER, origin)
         raise LaghuError("no such ratios; there are study and paper3")
 
     def shown(self, comparison: Comparison, folder: str, origin: str) -> list[nodes.Node]:
@@ -113,7 +115,7 @@ class TradeoffTable(TradeoffDirective):
         self.add_name(table)
         number = self.env.new_serialno("tradeoff")
         weights = _WEIGHTS.format(id=f"tradeoff-{number}", about=html.escape(origin.partition(",")[0]), equal=EQUAL)
-        link = self.data_link(file)
+        link = self.data_link(file, _records(folder))
         return [Calculator("", nodes.raw("", weights, format="html"), table), link]
 
 
@@ -133,7 +135,12 @@ class TradeoffFigure(TradeoffDirective):
         image, data = (self.generated(folder, self.file_name(f"-front{suffix}")) for suffix in (".svg", ".csv"))
         style.save(drawing.figure, image)
         drawing.data.to_csv(data)
-        return [self.figure(image, data, drawing.alt, f"{drawing.caption} Rows: {origin}.")]
+        return [self.figure(image, data, drawing.alt, f"{drawing.caption} Rows: {origin}.", _records(folder))]
+
+
+def _records(folder: str) -> str | None:
+    """The anchor of the records that the numbers come from; what is printed in a paper has none."""
+    return None if folder == _PAPER else sources.study_anchor(folder)
 
 
 def _caption(comparison: Comparison, origin: str) -> str:

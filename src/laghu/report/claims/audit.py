@@ -19,7 +19,6 @@ from laghu.report.claims import paper1, paper2, paper3
 from laghu.report.claims.claim import Claim
 from laghu.report.claims.evidence import evidence
 from laghu.report.claims.papers import Papers
-from laghu.spec import Study
 
 # Whose records claims are held to, the paper's own shape first.
 STUDIES = ("gpu", "cpu", "cpu-ablations", "cpu-words", "cpu-sib200", "cpu-mahasent")
@@ -51,20 +50,11 @@ def published() -> list[Claim]:
     """The claims as this repository's data and published studies have them, accuracies compared on the clean view."""
     studies = {study: tables.study(study) for study in STUDIES}
     runs = {study: tables.listed(study) for study in STUDIES}
-    labelled_words = {study: _listed_tokens(study) for study in STUDIES}
+    labelled_words = {study: tables.listed_tokens(study) for study in STUDIES}
     ours = evidence(studies, "baseline", "pruning-25")
     comparison = statistics.compare(runs[ours.study], "clean") if ours else None
     costs = next(filter(None, map(records.load_costs, STUDIES)), None)
     return claims(Papers.load(), studies, comparison, timings(costs) if costs else None, runs, labelled_words)
-
-
-def _listed_tokens(study: str) -> list[TokenRecord]:
-    """Token records of the runs that the study's file lists; without a file all there are."""
-    loaded = records.load_tokens(study)
-    if not (paths.studies() / f"{study}.yaml").is_file():
-        return loaded
-    names = {run.run for run in Study.load(study).tokens}
-    return [record for record in loaded if record.run in names]
 
 
 def timings(costs: Sequence[CostRecord]) -> pd.DataFrame:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from laghu.report import links
+from laghu.report import link_check
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def write(file: Path, body: str) -> None:
     file.write_text(f"<!DOCTYPE html><html><body>{body}</body></html>", encoding="utf-8")
 
 
-def add(site: Path, body: str) -> list[links.Problem]:
+def add(site: Path, body: str) -> list[link_check.Problem]:
     write(site / "part" / "new.html", body)
-    return links.problems(site)
+    return link_check.problems(site)
 
 
 def test_a_sound_book_has_no_problems(site):
-    assert links.problems(site) == []
+    assert link_check.problems(site) == []
 
 
 @pytest.mark.parametrize(("body", "said"), [
