@@ -97,7 +97,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("against-table", AgainstTable)
     app.add_directive("ablation-table", AblationTable)
     app.add_directive("run-table", RunTable)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def study(name: str) -> pd.DataFrame:
