@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from laghu import corpora
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 
@@ -59,6 +58,8 @@ def mark(splits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Raises:
         LaghuError: a split without a labelled text.
     """
+    from laghu import corpora  # it loads `datasets`, which the book, built from what `mark` found, does without
+
     kept = {split: frame.loc[~_header(frame) & ~_blank(frame), ["text", "label"]] for split, frame in splits.items()}
     if empty := [split for split, frame in kept.items() if frame.empty]:
         raise LaghuError(f"split {', '.join(map(repr, empty))} holds no labelled text; give at least one row.")

@@ -5,6 +5,8 @@ The two are different processes: the terminal names a file in `LAGHU_PROGRESS` a
 
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,17 @@ from IPython.display import DisplayHandle, display
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _SECONDS_BETWEEN_LINES = 1.0
+_listeners: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def told(listener: Callable[[str], None]) -> Iterator[None]:
+    """Trainings in this process tell `listener` their line, and show it nowhere else in the notebook."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 class ProgressCallback(TrainerCallback):
@@ -51,7 +64,9 @@ class ProgressCallback(TrainerCallback):
     def _show(self, line: str) -> None:
         if file := os.environ.get("LAGHU_PROGRESS"):
             Path(file).write_text(line, encoding="utf-8")
-        if get_ipython() is None:
+        for listener in _listeners:
+            listener(line)
+        if _listeners or get_ipython() is None:
             return
         content = {"text/plain": line}
         if self._handle is None:

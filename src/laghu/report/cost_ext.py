@@ -28,7 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("cost-table", CostTable)
     app.add_directive("cost-figure", CostFigure)
     app.add_role("pretraining", PretrainingRole())
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class CostTable(StudyDirective):

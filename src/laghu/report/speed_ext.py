@@ -26,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("speed-figure", SpeedFigure)
     app.add_role("speed", SpeedRole())
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class _SpeedDirective(StudyDirective):

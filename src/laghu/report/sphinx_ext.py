@@ -95,7 +95,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("against-table", AgainstTable)
     app.add_directive("ablation-table", AblationTable)
     app.setup_extension("laghu.report.provenance_ext")
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def study(name: str) -> pd.DataFrame:

@@ -128,19 +128,24 @@ def label_points(
         points: in data coordinates, as are the obstacles.
     """
     axes.figure.draw_without_rendering()
-    frame = axes.get_window_extent()
+    frame = _corners(axes.get_window_extent())
     marks = axes.transData.transform(np.array([*points, *obstacles], dtype=float))
-    taken: list[Bbox] = []
+    places = np.array([place[:2] for place in _PLACES], dtype=float)
+    pixels = axes.figure.dpi / 72
+    taken = np.empty((0, 4))
     labels = []
     for point, text, color in zip(points, texts, colors, strict=True):
         label = axes.annotate(text, point, xytext=(0, 0), textcoords="offset points", va="center", fontsize=9)
-        boxes = {}
-        for dx, dy, side in _PLACES:
-            label.set(position=(dx, dy), ha=side)
-            boxes[dx, dy, side] = label.get_window_extent().padded(3)
+        # A text is laid out once for each alignment: that takes longer than all else here.
+        unmoved = {}
+        for side in ("left", "right", "center"):
+            label.set_ha(side)
+            unmoved[side] = _corners(label.get_window_extent().padded(3))
         label.remove()
-        dx, dy, side = min(boxes, key=lambda place: _cost(boxes[place], frame, taken, marks) + math.hypot(*place[:2]))
-        taken.append(boxes[dx, dy, side])
+        boxes = np.array([unmoved[side] for _, _, side in _PLACES]) + pixels * np.tile(places, 2)
+        best = np.argmin(_cost(boxes, frame, taken, marks) + np.hypot(*places.T))
+        taken = np.vstack([taken, boxes[best]])
+        dx, dy, side = _PLACES[best]
         leader = {"arrowstyle": "-", "color": color, "linewidth": 0.6, "alpha": 0.6}
         labels.append(axes.annotate(
             text, point, xytext=(dx, dy), textcoords="offset points", va="center", ha=side, fontsize=9, color=color,
@@ -149,16 +154,28 @@ def label_points(
     return labels
 
 
-def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], marks: np.ndarray) -> float:
-    """What a label in that box would hide or lose: pixels outside and over other labels, and marks covered."""
-    outside = box.width * box.height - _overlap(box, frame)
-    covered = np.all((marks > box.min) & (marks < box.max), axis=1).sum()
-    return 10 * (outside + sum(_overlap(box, other) for other in taken)) + 25 * covered
+def _corners(box: Bbox) -> np.ndarray:
+    """Left, bottom, right and top in pixels."""
+    return np.array(box.extents)
 
 
-def _overlap(box: Bbox, other: Bbox) -> float:
-    common = Bbox.intersection(box, other)
-    return common.width * common.height if common else 0.0
+def _cost(boxes: np.ndarray, frame: np.ndarray, taken: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """What a label in each box would hide or lose: pixels outside and over other labels, and marks covered.
+
+    Args:
+        boxes: by `_corners`, shape (boxes, 4), as are the labels `taken`; `frame` is one.
+        marks: shape (marks, 2).
+    """
+    outside = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - _overlaps(boxes, frame[None])
+    within = (marks > boxes[:, None, :2]) & (marks < boxes[:, None, 2:])
+    return 10 * (outside + _overlaps(boxes, taken)) + 25 * within.all(axis=2).sum(axis=1)
+
+
+def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Pixels that each box, shape (boxes, 4), has in common with the others, each for itself; shape (boxes,)."""
+    low = np.maximum(boxes[:, None, :2], others[:, :2])
+    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    return np.prod(np.maximum(high - low, 0), axis=2).sum(axis=1)
 
 
 # Offsets in points and the alignment that goes with them: right, left, above and below, then farther out.

@@ -54,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("tradeoff-statements", TradeoffStatements)
     app.add_directive("tradeoff-figure", TradeoffFigure)
     app.connect("html-page-context", _add_script)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class TradeoffDirective(StudyDirective):

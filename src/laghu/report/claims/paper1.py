@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from functools import cache
 
 import pandas as pd
 
-from laghu import backbones, measurement
+from laghu import sample  # its labels are those of MahaNews
 from laghu.report.claims import arithmetic
 from laghu.report.claims.claim import Claim, Verdict
 from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE, Evidence, evidence
 from laghu.report.claims.papers import Papers
+from laghu.spec import PaperShape
 
 LEVELS = (25, 50, 75)
 # Tokens: a headline, the usual choice, the most that the model takes.
 LENGTHS = (32, 128, 512)
-_FFN = backbones.PAPER_SHAPE["intermediate_size"]
+_SHAPE = PaperShape()
+_FFN = _SHAPE.intermediate_size
 # Rows that the paper takes for as accurate as the baseline, and rows that it does not.
 _KEEPING = ("pruning-25-after", "pruning-25", "pruning-50")
 _LOSING = ("pruning-75", "pruning-75-after")
@@ -74,27 +75,26 @@ def _size(papers: Papers, level: int, studies: Studies) -> Claim:
     )
 
 
-@cache
 def exact_parameters(width: int) -> int:
     """Parameters of the paper's classifier with FFN layers of this width."""
-    return measurement.count_parameters(backbones.paper_model(width)).total
+    return arithmetic.classifier_parameters(
+        _SHAPE.vocab_size, _SHAPE.hidden_size, _SHAPE.num_hidden_layers, width, _SHAPE.max_position_embeddings,
+        types=2, labels=len(sample.LABELS),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ time
 
 
-@cache
 def bounds(level: int) -> dict[str, float]:
     """What speed-up the paper's shape could have at `level` % of the FFN neurons removed, by what takes the time.
 
     "32", "128", "512": the encoder's matrix products at that many tokens. "weights": reading its matrices from memory.
     "cap": the FFN layers alone.
     """
-    full, pruned = (backbones.paper_model(width).config for width in (_FFN, _width(level)))
 
     def ratio(length: int) -> float:
-        return (measurement.encoder_flops_per_token(full, length)
-                / measurement.encoder_flops_per_token(pruned, length))
+        return exact_work(_FFN, length) / exact_work(_width(level), length)
 
     # The products of attention have no weights, and none are left at length 0.
     return {**{str(length): ratio(length) for length in LENGTHS}, "weights": ratio(0), "cap": _FFN / _width(level)}
@@ -262,10 +262,9 @@ def _best(papers: Papers, studies: Studies) -> Claim:
     )
 
 
-@cache
 def exact_work(width: int, length: int = 128) -> int:
     """Encoder FLOPs per token of the paper's shape with FFN layers of this width."""
-    return measurement.encoder_flops_per_token(backbones.paper_model(width).config, length)
+    return arithmetic.encoder_work(_SHAPE.hidden_size, _SHAPE.num_hidden_layers, width, length)
 
 
 # ------------------------------------------------------------------------------------------------ accuracy
