@@ -1,7 +1,8 @@
 """Controls for a notebook: a run of the quick study with other settings, made there and shown beside the baseline.
 
-What the controls say is a `RunSpec`, whose bounds and choices they take and whose refusals they show. A run goes through
-the same steps as a template in `notebooks/`, and leaves its record where those leave theirs, in `results/manual`.
+What the controls say is a `RunSpec`, whose bounds and choices they take and whose refusals they show. A run goes
+through the same steps as a template in `notebooks/`, and leaves its record where those leave theirs, in
+`results/manual`.
 """
 
 from collections.abc import Callable
@@ -189,7 +190,8 @@ def _slider(model: type[BaseModel], field: str, label: str, step: float, value: 
             case Lt(lt=most):
                 ends["max"] = most - step
     return widgets.FloatSlider(
-        value=value, step=step, description=label, tooltip=_about(model, field), style=_STYLE, readout_format=".2f", **ends
+        value=value, step=step, description=label, tooltip=_about(model, field), style=_STYLE,
+        readout_format=".2f", **ends,
     )
 
 

@@ -35,7 +35,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
     app.add_role("audit", AuditRole())
     app.add_directive("audit-kinds", AuditKinds)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def numbers_file() -> Path:

@@ -47,7 +47,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("calculator", CalculatorDirective)
     app.connect("doctree-resolved", _link_runs)
     app.connect("html-page-context", _add_scripts)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class ExplorerDirective(StudyDirective):

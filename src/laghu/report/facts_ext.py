@@ -28,7 +28,7 @@ _COUNTED = {"runs": ("run", "runs"), "words": ("run on labelled words", "runs on
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
     app.add_directive("page-facts", PageFacts)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class PageFacts(StudyDirective):

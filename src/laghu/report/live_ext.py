@@ -37,7 +37,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("model-card", ModelCard)
     app.add_role("shipped", ShippedRole())
     app.connect("html-page-context", _add_script)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class _ShippedDirective(SphinxDirective):

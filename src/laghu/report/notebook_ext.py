@@ -30,7 +30,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
     app.add_transform(NotebookPage)
     app.connect("env-updated", _name_images)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class NotebookPage(SphinxTransform):

@@ -34,7 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry point."""
     app.add_directive("run-table", RunTable)
     app.add_directive("record-table", RecordTable)
-    return {"version": laghu.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class _ProvenanceTable(StudyDirective):

@@ -99,31 +99,12 @@ def encoder_parameters(
     Returns:
         `embeddings`, the table of tokens alone, and the `total`.
     """
-    head = hidden * hidden + hidden + 2 * hidden + vocabulary
-    return {"embeddings": vocabulary * hidden,
-            "total": _headless(vocabulary, hidden, layers, ffn, positions, types) + head}
-
-
-def classifier_parameters(
-    vocabulary: int, hidden: int, layers: int, ffn: int, positions: int, types: int, labels: int
-) -> int:
-    """Parameters of the same encoder as a classifier: its head is a pooler and a layer on top, both with biases."""
-    head = hidden * hidden + hidden + hidden * labels + labels
-    return _headless(vocabulary, hidden, layers, ffn, positions, types) + head
-
-
-def _headless(vocabulary: int, hidden: int, layers: int, ffn: int, positions: int, types: int) -> int:
     norm = 2 * hidden
+    embeddings = vocabulary * hidden
     layer = 4 * (hidden * hidden + hidden) + 2 * hidden * ffn + ffn + hidden + 2 * norm
-    return (vocabulary + positions + types) * hidden + norm + layers * layer
-
-
-def encoder_work(hidden: int, layers: int, ffn: int, length: int) -> int:
-    """FLOPs per token of an encoder's matrix products, two per multiply-add, as `measurement` counts those of a model.
-
-    It stands here again because the book is built without torch, which that module imports.
-    """
-    return 2 * layers * (4 * hidden * hidden + 2 * hidden * ffn + 2 * length * hidden)
+    head = hidden * hidden + hidden + norm + vocabulary
+    return {"embeddings": embeddings,
+            "total": embeddings + (positions + types) * hidden + norm + layers * layer + head}
 
 
 def disordered(faster: pd.Series, cost: pd.Series) -> list[tuple[str, str]]:

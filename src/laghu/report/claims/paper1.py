@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from laghu import sample  # its labels are those of MahaNews
+from laghu.report import calculator
+from laghu.report.calculator import Shape
 from laghu.report.claims import arithmetic
 from laghu.report.claims.claim import Claim, Verdict
 from laghu.report.claims.evidence import NOT_RUN, NOTHING_TO_MEASURE, Evidence, evidence
@@ -77,10 +79,7 @@ def _size(papers: Papers, level: int, studies: Studies) -> Claim:
 
 def exact_parameters(width: int) -> int:
     """Parameters of the paper's classifier with FFN layers of this width."""
-    return arithmetic.classifier_parameters(
-        _SHAPE.vocab_size, _SHAPE.hidden_size, _SHAPE.num_hidden_layers, width, _SHAPE.max_position_embeddings,
-        types=2, labels=len(sample.LABELS),
-    )
+    return calculator.parameters(_exact(width))
 
 
 # ------------------------------------------------------------------------------------------------ time
@@ -264,7 +263,14 @@ def _best(papers: Papers, studies: Studies) -> Claim:
 
 def exact_work(width: int, length: int = 128) -> int:
     """Encoder FLOPs per token of the paper's shape with FFN layers of this width."""
-    return arithmetic.encoder_work(_SHAPE.hidden_size, _SHAPE.num_hidden_layers, width, length)
+    return calculator.flops_per_token(_exact(width), length)
+
+
+def _exact(width: int) -> Shape:
+    return Shape(
+        _SHAPE.vocab_size, _SHAPE.hidden_size, _SHAPE.num_hidden_layers, _SHAPE.num_attention_heads, width,
+        length=max(LENGTHS), positions=_SHAPE.max_position_embeddings, labels=len(sample.LABELS),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ accuracy
