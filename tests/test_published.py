@@ -16,6 +16,9 @@ STUDIES = sorted(name for name in PUBLISHED if paths.results(name).is_dir())
 # An absolute path of some machine, or the name of a host.
 OF_A_MACHINE = re.compile(r"/(?:home|root|work|tmp|Users|opt|usr)/\w|[A-Za-z]:\\\\|localhost|127\.0\.0\.1")
 
+# Kinds of output that pages show or offer.
+SHOWN = {"text/plain", "text/html", "image/png", "text/csv"}
+
 # Techniques whose pruning level is reached under masks, before anything is cut; the others cut at once.
 PRUNED_BY_MOVEMENT = {
     "pruning", "pruning_distillation", "mixed_precision", "ensemble_distillation", "vocabulary_trimming"}
@@ -87,6 +90,8 @@ def test_pages_hold_no_error_and_nothing_of_a_machine(study):
         notebook = nbformat.read(str(page), as_version=4)
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"], page.name
+        # Of others the book would show nothing, and not say so.
+        assert {kind for output in outputs for kind in output.get("data", {})} <= SHOWN, page.name
         texts = "".join(cell.source for cell in notebook.cells) + json.dumps(
             [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs]
         )
