@@ -84,13 +84,14 @@
     return button;
   }
 
-  /** A button in each heading: rising, falling, and as the table was made. */
+  /** A button in each heading: rising, falling, and as the table was made. What has a link or a formula stays text. */
   function makeSortable(table, status) {
     const headings = headingsOf(table);
     const body = table.tBodies[0];
     const lines = body ? Array.from(body.rows) : [];
     if (!headings.length || lines.length <= ROWS_THAT_FIT_AT_A_GLANCE || !isGrid(headings, lines)) return;
     headings.forEach((heading, column) => {
+      if (heading.querySelector("a[href], .math")) return;
       const name = heading.textContent.trim() || "the first column";
       buttonIn(heading).addEventListener("click", () => {
         const now = { null: "ascending", ascending: "descending", descending: null }[heading.getAttribute("aria-sort")];
