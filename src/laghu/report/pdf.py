@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib
 import yaml
 from pypdf import PdfReader
+from pypdf.errors import PdfReadError
 
 import laghu
 from laghu import paths, provenance
@@ -105,8 +106,15 @@ def chromium() -> Path:
 
 
 def page_numbers(printed: Path, anchors: Sequence[str]) -> dict[str, int]:
-    """On which page of a PDF each of these places is; the first page is 1. What is no place of it is left out."""
-    reader = PdfReader(printed)
+    """On which page of a PDF each of these places is; the first page is 1. What is no place of it is left out.
+
+    Raises:
+        LaghuError: it is no PDF.
+    """
+    try:
+        reader = PdfReader(printed)
+    except PdfReadError as error:
+        raise LaghuError(f"the browser printed what is no PDF ({error})") from None
     places = {name.removeprefix("/"): place for name, place in reader.named_destinations.items()}
     return {name: reader.get_destination_page_number(places[name]) + 1 for name in anchors if name in places}
 
