@@ -171,5 +171,4 @@ def _imprint(config: Mapping[str, str]) -> Iterator[str]:
     yield escape(config["author"])
     yield f"Version {escape(laghu.__version__)}, commit {escape(formats.short(provenance.commit()))}"
     yield '<span lang="mr">लघु</span>, <em>small, light</em>'
-    yield ("The executed notebook of every run is a page of the book on a screen. This print has their numbers, and "
-           "leaves them out.")
+    yield "On a screen, the executed notebook of every run is a page of the book. This print leaves the notebooks out."
