@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STUDY  ?= quick
 JOBS   ?= 8
 
-.PHONY: reproduce study gpu test bench bench-check peers book lab lock clean
+.PHONY: reproduce study gpu test bench bench-check peers book pdf lab lock clean
 
 reproduce: $(VENV)/installed  ## set up, run the quick study, render the book
 	$(BIN)/laghu study quick
@@ -34,6 +34,9 @@ peers:  ## an environment for optimum-onnx, which wants an older transformers; `
 
 book: $(VENV)/installed  ## render the book from the results that are here
 	$(BIN)/laghu book
+
+pdf: $(VENV)/installed  ## print the book as _build/laghu.pdf; needs Chromium or Chrome
+	$(BIN)/laghu pdf
 
 lab: $(VENV)/installed  ## open the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks

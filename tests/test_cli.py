@@ -7,6 +7,7 @@ import pytest
 from fake_records import fake_record, fake_token_record
 
 from laghu import cli, freshness, paths, records, token_freshness
+from laghu.report import pdf
 from laghu.spec import Study
 
 
@@ -98,3 +99,19 @@ def test_schema_is_written_where_it_is_committed(laghu, tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     laghu("schema")
     assert (tmp_path / "results" / "record.schema.json").read_text(encoding="utf-8") == records.json_schema()
+
+
+def test_pdf_prints_where_the_pdf_is(laghu, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(pdf, "make", lambda: tmp_path / "laghu.pdf")
+    laghu("pdf")
+    assert capsys.readouterr().out == f"{tmp_path / 'laghu.pdf'}\n"
+
+
+def test_without_a_browser_there_is_no_pdf_and_nothing_is_built(laghu, tmp_path, monkeypatch):
+    monkeypatch.delenv("LAGHU_CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(pdf, "_MAC", tmp_path / "nowhere")
+    monkeypatch.setattr(pdf.book, "build", None)
+    with pytest.raises(SystemExit) as stopped:
+        laghu("pdf")
+    assert stopped.value.code == "laghu: no Chromium or Chrome to print with; install one, or name it in LAGHU_CHROMIUM"

@@ -1,5 +1,5 @@
 """Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `export`, `classify`,
-`bench`, `ship`, `schema` and `book`."""
+`bench`, `ship`, `schema`, `book` and `pdf`."""
 
 import argparse
 import os
@@ -127,6 +127,12 @@ def book(arguments: argparse.Namespace) -> None:
     print(build())
 
 
+def pdf(arguments: argparse.Namespace) -> None:
+    from laghu.report.pdf import make
+
+    print(make())
+
+
 def export(arguments: argparse.Namespace) -> None:
     import transformers
 
@@ -232,4 +238,5 @@ def _parser() -> argparse.ArgumentParser:
     shipped.add_argument("folder", nargs="?", help="receives them; the book's own by default")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
+    add(pdf, "print the book with Chromium or Chrome, without its notebooks, and print the path of the PDF")
     return parser

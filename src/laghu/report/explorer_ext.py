@@ -27,6 +27,9 @@ from laghu.report.sphinx_ext import StudyDirective, listed, not_run, study, tabl
 
 # Measures of the tables that stand where no script runs.
 _TABLED = ("clean", "latency", "throughput", "size", "energy", "co2e")
+_WITHOUT = (
+    "Choosing takes a screen and a script. Here is what there is to choose from: a table for each collection of rows."
+)
 _SCRIPTS = {"pareto": ("common.js", "plot.js", "explorer.js"), "calculator": ("common.js", "calculator.js")}
 
 
@@ -68,7 +71,7 @@ class ExplorerDirective(StudyDirective):
         files[-1].write_text(found.model_dump_json(indent=1), encoding="utf-8")
         return [
             Tool(kind="pareto", start=argument, content=found),
-            nodes.container("", *_tables(found), classes=["laghu-without-script"]),
+            nodes.container("", nodes.paragraph("", _WITHOUT), *_tables(found), classes=["laghu-without-script"]),
             self.downloads(files, ["All runs (CSV)", "All means (CSV)", "Everything (JSON)"]),
         ]
 

@@ -34,8 +34,10 @@ _IN_ENGLISH = {"Bhakti": "devotion", "Manoranjan": "entertainment"}
 
 _PAGE = """\
 <div class="laghu-live">
-<p class="laghu-live-without">The model is run by a script, which did not start: scripts are off in this browser, or it
-is too old. The rest of this page reads without.</p>
+<p class="laghu-on-paper">On paper no model runs. On a screen, this is where a headline is typed and its topic
+guessed.</p>
+<p class="laghu-live-without noprint">The model is run by a script, which did not start: scripts are off in this
+browser, or it is too old. The rest of this page reads without.</p>
 <p class="laghu-live-from-a-file" hidden>This page was opened from a folder, and browsers let no page read files from
 there. Serve the folder, and the model can be loaded: run <code>python -m http.server</code> in the folder that holds
 the book's <code>index.html</code>, then open <code>http://localhost:8000</code>.</p>

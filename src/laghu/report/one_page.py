@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup, Tag
 
 _NOT_PRINTED = (
-    ".headerlink, script, style, p.laghu-data:has(a.download), .laghu-weights, .toctree-wrapper, .noprint, [hidden]"
+    ".headerlink, script, style, button, p.laghu-data:has(a.download), .laghu-weights, .toctree-wrapper, .noprint, "
+    "[hidden]"
 )
 
 
@@ -56,7 +57,7 @@ def parts(site: Path, contents: Mapping) -> list[Part]:
     named = [("", [contents["root"]])]
     named += [(part["caption"], [each["file"] for each in part["chapters"]]) for part in contents["parts"]]
     articles = {_name(file): _article(site / f"{_name(file)}.html") for _, files in named for file in files}
-    titles = {page: article.h1.get_text(" ", strip=True) for page, article in articles.items()}
+    titles = {page: " ".join(article.h1.get_text().split()) for page, article in articles.items()}
     places = {page: {tag["id"] for tag in article.select("[id]")} for page, article in articles.items()}
     for page, article in articles.items():
         _set_in(page, article, places, site)
@@ -120,7 +121,7 @@ def _set_in(page: str, article: Tag, places: Mapping[str, set[str]], site: Path)
             link.unwrap()
         else:
             link["href"] = target
-    for image in article.select("img[src]"):
+    for image in article.select('img[src]:not([src^="data:"])'):
         image["src"] = (site / posixpath.dirname(page) / unquote(image["src"])).resolve().as_uri()
     article["id"] = anchor(page)
     article["class"] = ["chapter"]

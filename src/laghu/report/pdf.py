@@ -1,4 +1,6 @@
-"""The whole book as a PDF: its rendered pages in one document, printed by Chromium.
+"""The book as a PDF: its rendered pages in one document, printed by Chromium.
+
+Executed notebooks are left out: they are a thousand pages, which a screen is better for.
 
 It is printed twice. The page numbers of the contents are those of the first time, and stay what they are, because
 their place is kept free from the beginning.
@@ -7,14 +9,18 @@ their place is kept free from the beginning.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import yaml
 from pypdf import PdfReader
+from pypdf.errors import PdfReadError
 
 import laghu
 from laghu import paths, provenance
@@ -23,10 +29,14 @@ from laghu.report import book, formats, one_page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-_PRINT = Path(__file__).parent / "print"
-_SECONDS = 900
+_SECONDS = 300
 # Formulas have to be typeset before the page is printed; the browser's clock is put forward while it waits.
 _VIRTUAL_MILLISECONDS = 120_000
+_FLAGS = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--no-pdf-header-footer",
+    "--generate-pdf-document-outline", "--export-tagged-pdf", f"--virtual-time-budget={_VIRTUAL_MILLISECONDS}",
+)
 
 
 def make(out: Path | None = None) -> Path:
@@ -39,23 +49,43 @@ def make(out: Path | None = None) -> Path:
         LaghuError: no Chromium, the book does not build, or Chromium printed nothing.
     """
     browser = chromium()
-    index = book.build(out)
-    site, build = index.parent, index.parent.parent
-    contents = yaml.safe_load((build / "_toc.yml").read_text(encoding="utf-8"))
+    site = book.build(out).parent
+    contents = yaml.safe_load((site.parent / "_toc.yml").read_text(encoding="utf-8"))
     config = yaml.safe_load((paths.root() / "_config.yml").read_text(encoding="utf-8"))
-    chapters = one_page.parts(site, contents)
-    imprint = list(_imprint(config))
-    mathjax = site / "_static" / "lib" / "mathjax" / "tex-svg.js"
-    scripts = [mathjax.as_uri()] if mathjax.is_file() else []
-    source, printed = build / "pdf" / "book.html", build / "laghu.pdf"
-    source.parent.mkdir(exist_ok=True)
-    anchors = [chapter.anchor for part in chapters for chapter in part.chapters]
+    parts = one_page.parts(site, without_notebooks(contents))
+    return write(parts, list(_imprint(config)), site, browser, site.parent / "laghu.pdf")
+
+
+def write(book: Sequence[one_page.Part], imprint: Sequence[str], site: Path, browser: Path, target: Path) -> Path:
+    """Print parts of a book, with the page numbers of their chapters in the contents.
+
+    Args:
+        imprint: lines of the title page below the title, in HTML.
+        site: the folder of the rendered book, which has its fonts and MathJax.
+        target: the PDF; it is replaced only when the new one is whole.
+
+    Raises:
+        LaghuError: Chromium printed nothing.
+    """
+    title, style, scripts = book[0].chapters[0].title, _style(site), _scripts(site)
+    anchors = [chapter.anchor for part in book for chapter in part.chapters]
     pages: dict[str, int] = {}
-    for _ in range(2):
-        text = one_page.document(chapters, chapters[0].chapters[0].title, imprint, _style(site), scripts, pages)
-        source.write_text(text, encoding="utf-8")
-        pages = page_numbers(_print(browser, source, printed), anchors)
-    return printed
+    with tempfile.TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as scratch:
+        source, printed = Path(scratch) / "book.html", Path(scratch) / "book.pdf"
+        for _ in range(2):
+            source.write_text(one_page.document(book, title, imprint, style, scripts, pages), encoding="utf-8")
+            print_page(browser, source, printed)
+            pages = page_numbers(printed, anchors)
+        return printed.replace(target)
+
+
+def without_notebooks(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of contents without executed notebooks, and without the parts that hold nothing else."""
+    parts = [
+        {**part, "chapters": [each for each in part["chapters"] if not each["file"].endswith(".ipynb")]}
+        for part in contents["parts"]
+    ]
+    return {**contents, "parts": [part for part in parts if part["chapters"]]}
 
 
 def chromium() -> Path:
@@ -76,51 +106,69 @@ def chromium() -> Path:
 
 
 def page_numbers(printed: Path, anchors: Sequence[str]) -> dict[str, int]:
-    """On which page of a PDF each of these places is; the first page is 1. What is no place of it is left out."""
-    reader = PdfReader(printed)
+    """On which page of a PDF each of these places is; the first page is 1. What is no place of it is left out.
+
+    Raises:
+        LaghuError: it is no PDF.
+    """
+    try:
+        reader = PdfReader(printed)
+    except PdfReadError as error:
+        raise LaghuError(f"the browser printed what is no PDF ({error})") from None
     places = {name.removeprefix("/"): place for name, place in reader.named_destinations.items()}
     return {name: reader.get_destination_page_number(places[name]) + 1 for name in anchors if name in places}
 
 
-def _print(browser: Path, source: Path, target: Path) -> Path:
-    """Print a document; the file is replaced only by a whole one.
+def print_page(browser: Path, source: Path, target: Path, seconds: float = _SECONDS) -> None:
+    """Print a document, whose folder the browser may write to.
 
     Raises:
-        LaghuError: Chromium failed; with what it said last.
+        LaghuError: the browser failed, with what it said last, or was not done in time.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "book.pdf"
-        command = [
-            str(browser), "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-            "--disable-background-networking", "--disable-component-update", f"--user-data-dir={scratch}/profile",
-            "--no-pdf-header-footer", "--generate-pdf-document-outline", "--export-tagged-pdf",
-            f"--virtual-time-budget={_VIRTUAL_MILLISECONDS}", f"--print-to-pdf={fresh}", source.as_uri(),
-        ]
-        if os.geteuid() == 0:  # Chromium's sandbox does not start for root, and what is printed is our own
-            command.insert(1, "--no-sandbox")
+    profile = source.parent / "profile"
+    # Chromium's sandbox does not start for root, and what is printed is our own.
+    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*_FLAGS]
+    command = [str(browser), *flags, f"--user-data-dir={profile}", f"--print-to-pdf={target}", source.as_uri()]
+    target.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+    )
+    with process:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+            said = process.communicate(timeout=seconds)[1].strip().splitlines()
         except subprocess.TimeoutExpired:
-            raise LaghuError(f"{browser.name} did not print the book in {_SECONDS} seconds") from None
-        if not fresh.is_file():
-            said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-            raise LaghuError(f"{browser.name} printed nothing: {said[0]}")
-        shutil.move(fresh, target)
-    return target
+            raise LaghuError(f"{browser.name} did not print the book in {seconds:g} seconds") from None
+        finally:
+            if process.poll() is None:  # also when the user has had enough
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode or not target.is_file():
+        what = said[-1] if said else f"exit status {process.returncode}"
+        raise LaghuError(f"{browser.name} printed nothing: {what}")
 
 
 def _style(site: Path) -> str:
     """The style sheet of the print, with addresses of fonts on this machine, and the colours of code."""
-    sheet = (_PRINT / "print.css").read_text(encoding="utf-8")
-    fonts = {"print": _PRINT, "book": site / "_static" / "fonts"}
-    sheet = re.sub(r'(?<=url\(")(print|book)/([^"]+)', lambda found: (fonts[found[1]] / found[2]).as_uri(), sheet)
-    colours = site / "_static" / "pygments.css"
-    lines = colours.read_text(encoding="utf-8").splitlines() if colours.is_file() else []
-    return "\n".join([sheet, *(line.replace('html[data-theme="light"] ', "") for line in lines
+    here = Path(__file__).parent / "print"
+    fonts = {
+        "print": here, "book": site / "_static" / "fonts", "matplotlib": Path(matplotlib.get_data_path(), "fonts/ttf"),
+    }
+    sheet = re.sub(
+        rf'(?<=url\(")({"|".join(fonts)})/([^"]+)', lambda found: (fonts[found[1]] / found[2]).as_uri(),
+        (here / "print.css").read_text(encoding="utf-8"),
+    )
+    colours = (site / "_static" / "pygments.css").read_text(encoding="utf-8").splitlines()
+    return "\n".join([sheet, *(line.replace('html[data-theme="light"] ', "") for line in colours
                                if not line.startswith('html[data-theme="dark"]'))])
 
 
-def _imprint(config: dict[str, str]) -> Iterator[str]:
+def _scripts(site: Path) -> list[str]:
+    """What typesets formulas, if the book has any."""
+    mathjax = site / "_static" / "lib" / "mathjax" / "tex-svg.js"
+    return [mathjax.as_uri()] if mathjax.is_file() else []
+
+
+def _imprint(config: Mapping[str, str]) -> Iterator[str]:
     yield escape(config["author"])
     yield f"Version {escape(laghu.__version__)}, commit {escape(formats.short(provenance.commit()))}"
     yield '<span lang="mr">लघु</span>, <em>small, light</em>'
+    yield "On a screen, the executed notebook of every run is a page of the book. This print leaves the notebooks out."
