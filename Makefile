@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 STUDY  ?= quick
 JOBS   ?= 8
 
@@ -32,7 +33,7 @@ peers:  ## an environment for optimum-onnx, which wants an older transformers; `
 	$(PYTHON) -m venv benchmarks/peers/.venv
 	benchmarks/peers/.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
 
-book: $(VENV)/installed  ## render the book from the results that are here
+book: $(VENV)/book  ## render the book from the results that are here; needs neither PyTorch nor what trains
 	$(BIN)/laghu book
 
 lab: $(VENV)/installed  ## open the notebooks
@@ -46,8 +47,13 @@ lock:  ## write requirements.lock anew from pyproject.toml
 clean:  ## remove what can be made again; published results stay
 	rm -rf $(VENV) _build .cache .snakemake checkpoints book/_generated results/quick results/manual
 
-$(VENV)/installed: pyproject.toml requirements.lock
+# Two stages, so that the book is there in seconds: what renders it, and on top what trains and tests.
+$(VENV)/book: pyproject.toml requirements.lock requirements-book.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) --requirement requirements-book.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+$(VENV)/installed: $(VENV)/book
+	$(PIP) --requirement requirements.lock
 	touch $@
