@@ -36,8 +36,8 @@ peers:  ## an environment for optimum-onnx, which wants an older transformers; `
 book: $(VENV)/book  ## render the book from the results that are here; needs neither PyTorch nor what trains
 	$(BIN)/laghu book
 
-lab: $(VENV)/installed  ## open the notebooks
-	$(BIN)/jupyter lab --notebook-dir notebooks
+lab: $(VENV)/installed  ## open the notebooks, and first the one with controls; it needs no corpus
+	$(BIN)/jupyter lab --notebook-dir notebooks notebooks/tweak.ipynb
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
