@@ -2,7 +2,8 @@
 
 Below the title: what the page answers, the result in one line, and what it rests on. At the end: limits and the
 command that runs this very page again. Under each figure: whose it is, with the record and the notebook to download.
-A published notebook can be opened in Colab. Pages without a record, of which a reader may have made some, are left alone.
+A published notebook can be opened in Colab. Pages without a record, of which a reader may have made some, are left
+alone.
 """
 
 from collections.abc import Sequence
@@ -82,17 +83,17 @@ class NotebookPage(SphinxTransform):
 
     def in_colab(self, record: Record) -> str:
         """The notebook's address in Colab; empty where it is not published or the repository has no address."""
+        if record.study not in PUBLISHED:
+            return ""
         options = self.config.html_theme_options
-        published = record.study in PUBLISHED
-        return published and colab.address(
-            colab.repository(options), options.get("repository_branch", "main"), f"{self.env.docname}.ipynb"
-        ) or ""
+        branch = options.get("repository_branch", "main")
+        return colab.address(colab.repository(options), branch, f"{self.env.docname}.ipynb")
 
     def first_in_colab(self, record: Record) -> list[nodes.Node]:
         """What has to be run there before all other cells."""
         cell = colab.preparation(colab.repository(self.config.html_theme_options))
-        how = ("In Colab, run this in a new first cell, restart the session when it is done, and then run the cells from "
-               f"the top. {notebook_page.without_corpus(record)}")
+        how = ("In Colab, run this in a new first cell, restart the session when it is done, and then run the cells "
+               f"from the top. {notebook_page.without_corpus(record)}")
         return [nodes.paragraph("", how.rstrip()), nodes.literal_block(cell, cell, language="text")]
 
     def section(self, title: str, content: Sequence[nodes.Node]) -> nodes.section:

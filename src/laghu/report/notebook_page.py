@@ -94,9 +94,9 @@ def without_corpus(record: Record) -> str:
     """How a reader who has not the notebook's corpus runs it; empty where it needs none."""
     if isinstance(record, CostRecord) or record.corpus in _SAMPLES:
         return ""
-    return (f"It reads {record.corpus} and the texts of its encoder from LAGHU_DATA_DIR (see the chapter on data). If you "
-            "have not got them, delete the cell that begins with “# Parameters”: it then runs, smaller, on invented "
-            "texts that come with it.")
+    return (f"It reads {record.corpus} and the texts of its encoder from LAGHU_DATA_DIR (see the chapter on data). If "
+            "you have not got them, delete the cell that begins with “# Parameters”: it then runs, smaller, on "
+            "invented texts that come with it.")
 
 
 def _by_study(record: Record) -> str:
