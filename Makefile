@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 STUDY  ?= quick
 JOBS   ?= 8
 
@@ -32,14 +33,14 @@ peers:  ## an environment for optimum-onnx, which wants an older transformers; `
 	$(PYTHON) -m venv benchmarks/peers/.venv
 	benchmarks/peers/.venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
 
-book: $(VENV)/installed  ## render the book from the results that are here
+book: $(VENV)/book  ## render the book from the results that are here; needs neither PyTorch nor what trains
 	$(BIN)/laghu book
 
-pdf: $(VENV)/installed  ## print the book as _build/laghu.pdf; needs Chromium or Chrome
+pdf: $(VENV)/book  ## print the book as _build/laghu.pdf; needs Chromium or Chrome
 	$(BIN)/laghu pdf
 
-lab: $(VENV)/installed  ## open the notebooks
-	$(BIN)/jupyter lab --notebook-dir notebooks
+lab: $(VENV)/installed  ## open the notebooks, and first the one with controls; it needs no corpus
+	$(BIN)/jupyter lab --notebook-dir notebooks notebooks/tweak.ipynb
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
@@ -49,8 +50,13 @@ lock:  ## write requirements.lock anew from pyproject.toml
 clean:  ## remove what can be made again; published results stay
 	rm -rf $(VENV) _build .cache .snakemake checkpoints book/_generated results/quick results/manual
 
-$(VENV)/installed: pyproject.toml requirements.lock
+# Two stages, so that the book is there in seconds: what renders it, and on top what trains and tests.
+$(VENV)/book: pyproject.toml requirements.lock requirements-book.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) --requirement requirements-book.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+$(VENV)/installed: $(VENV)/book
+	$(PIP) --requirement requirements.lock
 	touch $@

@@ -73,6 +73,20 @@ def test_the_address_of_the_site_leads_to_the_first_page(site):
     assert door["content"] == "0; url=book/index.html"
 
 
+def test_every_page_of_a_notebook_and_no_other_opens_it_in_colab(pages):
+    toc = yaml.safe_load((paths.root() / "_toc.yml").read_text(encoding="utf-8"))
+    there = book.pages(book.assemble(toc)[0])
+    notebooks = {name for name in there if name.endswith(".ipynb") and name.split("/")[1] in book.PUBLISHED}
+    assert notebooks
+    buttons = re.compile(r"https://colab\.research\.google\.com/github/[\w-]+/[\w-]+/blob/main/(.+)")
+    for name, page in pages.items():
+        addresses = [given["href"] for tag, given in page.elements if tag == "a" and "colab" in given.get("href", "")]
+        opened = [buttons.fullmatch(address)[1] for address in addresses]
+        own = Path(name).with_suffix(".ipynb").as_posix()
+        assert opened == ([own] if own in notebooks else []), name
+        assert all((paths.root() / file).is_file() for file in opened)
+
+
 # ------------------------------------------------------------------------------------------------ policy
 
 

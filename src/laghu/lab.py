@@ -209,8 +209,9 @@ def _about(model: type[BaseModel], field: str) -> str | None:
 def _table(records: list[RunRecord]) -> str:
     """What was measured, a line for each run, as HTML."""
     lines = [_cells(record) for record in records]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in _COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in line) + "</tr>" for line in lines)
+    head = "".join(f'<th scope="col" align="left">{escape(name)}</th>' for name in _COLUMNS)
+    cell = '<td style="padding-right: 1.5em">{}</td>'
+    body = "".join("<tr>" + "".join(cell.format(escape(text)) for text in line) + "</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -220,7 +221,7 @@ def _cells(record: RunRecord) -> list[str]:
         record.run,
         f"{temperature:g}" if record.distilled else "–",
         formats.show("accuracy.clean.value", record.accuracy.clean.value),
-        formats.show("speed_up.median", record.speed_up.median) if record.speed_up else "–",
+        formats.show("speed_up.median", record.speed_up.median) if record.technique != "baseline" else "–",
         formats.show("parameters.total", record.parameters.total),
         formats.show("train_seconds", record.train_seconds),
     ]

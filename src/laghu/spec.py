@@ -1,6 +1,8 @@
 """What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
@@ -618,8 +620,15 @@ class Study(_Settings):
         if not file.is_file():
             known = ", ".join(sorted(path.stem for path in paths.studies().glob("*.yaml")))
             raise LaghuError(f"no study {name!r} in {paths.studies().name}/; there are: {known}")
+        return cls._parsed(name, file.read_text(encoding="utf-8"))
+
+    @classmethod
+    @lru_cache(maxsize=16)  # the book asks for a study at each of its runs
+    def _parsed(cls, name: str, text: str) -> Self:
+        """The study that a file of that name with that text holds."""
+        file = Path(f"{name}.yaml")
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = yaml.safe_load(text)
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
             cost, ships, bench = (content.pop(key, None) for key in ("cost", "ships", "bench"))
             words = content.pop("tokens", [])

@@ -132,9 +132,13 @@ def _order(run: str) -> tuple[str, tuple, str]:
 
 
 def _render(contents: Path, out: Path) -> None:
-    """Run Jupyter Book in a process of its own: it and Sphinx keep state in global variables."""
+    """Run Jupyter Book in a process of its own: it and Sphinx keep state in global variables.
+
+    What it reads stays until the end, so looking for garbage, which took a tenth of the time, finds none.
+    """
+    program = "import gc; gc.disable(); from jupyter_book.cli.main import main; main()"
     command = [
-        sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(paths.root()),
+        sys.executable, "-c", program, "build", str(paths.root()),
         "--path-output", str(out), "--toc", str(contents), "-W", "-n", "--keep-going", "-q",
     ]
     built = subprocess.run(command, capture_output=True, text=True, check=False)

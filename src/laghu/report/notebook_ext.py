@@ -2,7 +2,8 @@
 
 Below the title: what the page answers, the result in one line, and what it rests on. At the end: limits and the
 command that runs this very page again. Under each figure: whose it is, with its numbers and the record to download.
-Pages without a record, of which a reader may have made some, are left alone.
+A published notebook can be opened in Colab. Pages without a record, of which a reader may have made some, are left
+alone.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ from sphinx.transforms import SphinxTransform
 import laghu
 from laghu import paths
 from laghu.records import CostRecord, RunRecord, TokenRecord
-from laghu.report import facts_ext, links, notebook_page, sources, sphinx_ext
+from laghu.report import colab, facts_ext, links, notebook_page, sources, sphinx_ext
+from laghu.report.book import PUBLISHED
 from laghu.report.notebook_page import Record
 from laghu.report.sources import Source
 from laghu.report.table_nodes import field_list
@@ -52,10 +54,12 @@ class NotebookPage(SphinxTransform):
         numbers = _numbers(source.notebook)
         for figure in list(page.findall(nodes.figure)):
             _mend(self.env, figure, source, numbers)
+        in_colab = self.in_colab(record)
         page[1:1] = [
             nodes.paragraph("", "", nodes.emphasis("", notebook_page.question(record))),
             nodes.paragraph("", "", nodes.strong("", "In one line: "), *self.result(record, source)),
             field_list([
+                *([("Run it", [_button("Open in Colab", in_colab)])] if in_colab else []),
                 ("Record", [links.reference(self.env, source.name, source.anchor), nodes.Text(", "),
                             *_downloads(self.env, source)]),
                 ("Machine", [nodes.Text(source.machine)]),
@@ -66,7 +70,10 @@ class NotebookPage(SphinxTransform):
         ]
         page += self.section("Limits", [nodes.paragraph("", text) for text in notebook_page.limits(record)])
         written = notebook_page.commands(record)
-        page += self.section("Run it again", [nodes.literal_block(written, written, language="console")])
+        page += self.section("Run it again", [
+            nodes.literal_block(written, written, language="console"),
+            *(self.first_in_colab(record) if in_colab else []),
+        ])
 
     def result(self, record: Record, source: Source) -> list[nodes.Node]:
         """The sentence of `notebook_page.result`, its numbers linked to the record's line."""
@@ -78,10 +85,29 @@ class NotebookPage(SphinxTransform):
                 said += [links.number(self.env, number, source.anchor, source.name, [source])]
         return said
 
+    def in_colab(self, record: Record) -> str:
+        """The notebook's address in Colab; empty where it is not published or the repository has no address."""
+        if record.study not in PUBLISHED:
+            return ""
+        options = self.config.html_theme_options
+        branch = options.get("repository_branch", "main")
+        return colab.address(colab.repository(options), branch, f"{self.env.docname}.ipynb")
+
+    def first_in_colab(self, record: Record) -> list[nodes.Node]:
+        """What has to be run there before all other cells."""
+        cell = colab.preparation(colab.repository(self.config.html_theme_options))
+        how = ("In Colab, run this in a new first cell, restart the session when it is done, and then run the cells "
+               f"from the top. {notebook_page.without_corpus(record)}")
+        return [nodes.paragraph("", how.rstrip()), nodes.literal_block(cell, cell, language="text")]
+
     def section(self, title: str, content: Sequence[nodes.Node]) -> nodes.section:
         made = nodes.section("", nodes.title("", title), *content, names=[nodes.fully_normalize_name(title)])
         self.document.note_implicit_target(made, made)
         return made
+
+
+def _button(text: str, address: str) -> nodes.reference:
+    return nodes.reference("", text, refuri=address, classes=["laghu-button"])
 
 
 def _source(record: Record) -> Source:

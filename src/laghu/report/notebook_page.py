@@ -90,6 +90,15 @@ def commands(record: Record) -> str:
     return f"{data}{by_study}\n# or with its parameters written out, as a record of the study 'manual':\n{by_hand}"
 
 
+def without_corpus(record: Record) -> str:
+    """How a reader who has not the notebook's corpus runs it; empty where it needs none."""
+    if isinstance(record, CostRecord) or record.corpus in _SAMPLES:
+        return ""
+    return (f"It reads {record.corpus} and the texts of its encoder from LAGHU_DATA_DIR (see the chapter on data). If "
+            "you have not got them, delete the cell that begins with “# Parameters”: it then runs, smaller, on "
+            "invented texts that come with it.")
+
+
 def _by_study(record: Record) -> str:
     if not (paths.studies() / f"{record.study}.yaml").is_file():
         return ""

@@ -7,6 +7,7 @@ looks only, are left out of both.
 
 import re
 import unicodedata
+from functools import cache
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -36,6 +37,10 @@ var splitQuery = (query) => query
   .replace(/[\u200c\u200d]/g, "")
   .match(/{_INDIC}|(?:(?![{_BLOCKS}])[\p{{Letter}}\p{{Number}}_\p{{Emoji_Presentation}}])+/gu) ?? [];
 """
+
+    def __init__(self, options: dict[str, str]) -> None:
+        super().__init__(options)
+        self.stem = cache(self.stem)  # a book says most of its words many times
 
     def split(self, input: str) -> list[str]:  # the name is Sphinx's
         """The words of a text."""

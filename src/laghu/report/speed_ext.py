@@ -66,7 +66,7 @@ class SpeedTable(_SpeedDirective):
         if argument not in speed.TABLES:
             raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)} and gpu")
         text, caption = speed.TABLES[argument]
-        file = self.generated(study, "speed.csv")
+        file = self.generated(study, "benchmark.csv")
         speed.frame(record).to_csv(file, index=False)
         link = self.data_link(file, sources.of_benchmark(record).anchor)
         return [self.titled(text(record), caption(record)), link]

@@ -120,12 +120,12 @@ def _stamp(name: str) -> tuple[tuple[Path, int], ...]:
     return tuple((file, file.stat().st_mtime_ns) for file in files)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _study(name: str, stamp: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
-    return tables.study(name)
+    return tables.of_records(_listed(name, stamp))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _listed(name: str, stamp: tuple[tuple[Path, int], ...]) -> list[RunRecord]:
     return tables.listed(name)
 

@@ -92,7 +92,11 @@ def listed_tokens(name: str) -> list[TokenRecord]:
 
 def study(name: str) -> pd.DataFrame:
     """`derived` frame of the `listed` records of a study, one row per run; empty if it has none."""
-    loaded = listed(name)
+    return of_records(listed(name))
+
+
+def of_records(loaded: list[RunRecord]) -> pd.DataFrame:
+    """`study` of records that are loaded already."""
     return derived(records.frame(loaded)) if loaded else pd.DataFrame()
 
 

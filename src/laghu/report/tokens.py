@@ -205,9 +205,13 @@ def _by_kind(records: Sequence[TokenRecord]) -> pd.DataFrame:
 
 def rendered(records: Sequence[TokenRecord], name: str) -> pd.DataFrame:
     """One of `TABLES` as text, by row label or kind; the unit is in the heading."""
-    table = numbers(records, name)
+    return as_text(numbers(records, name), name, records[0].task)
+
+
+def as_text(table: pd.DataFrame, name: str, task: str) -> pd.DataFrame:
+    """`rendered` of what `numbers` gave."""
     if name == "kinds":
-        return _rendered_kinds(table, _SCORED[records[0].task])
+        return _rendered_kinds(table, _SCORED[task])
     text = pd.DataFrame(index=[Row.parse(name).label for name in table.index])
     for quantity in dict.fromkeys(table.columns.get_level_values(0)):
         cells = table[quantity]

@@ -50,7 +50,7 @@ class TokenTable(StudyDirective):
         numbers = tokens.numbers(listed, argument)
         file = self.generated(study, f"tokens-{corpus}-{argument}.csv")
         numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
-        table = table_of(tokens.rendered(listed, argument))
+        table = table_of(tokens.as_text(numbers, argument, listed[0].task))
         table.insert(0, nodes.title("", tokens.caption(listed, argument)))
         self.add_name(table)
         return [table, self.data_link(file, sources.study_anchor(study))]

@@ -48,8 +48,8 @@ def claims(
 
 def published() -> list[Claim]:
     """The claims as this repository's data and published studies have them, accuracies compared on the clean view."""
-    studies = {study: tables.study(study) for study in STUDIES}
     runs = {study: tables.listed(study) for study in STUDIES}
+    studies = {study: tables.of_records(loaded) for study, loaded in runs.items()}
     labelled_words = {study: tables.listed_tokens(study) for study in STUDIES}
     ours = evidence(studies, "baseline", "pruning-25")
     comparison = statistics.compare(runs[ours.study], "clean") if ours else None
