@@ -17,6 +17,7 @@ from laghu.spec import RunSpec, TokenRun
 
 # Would set `window.attacked`; in Marathi too, since texts in Devanagari go a way of their own.
 ATTACK = '<script>window.attacked = 1</script><img src=x onerror="window.attacked = 2">'
+_BOOK = Path(__file__).parents[1] / "book"
 TEXTS = (ATTACK, f"महाराष्ट्र {ATTACK} संघ", f'दर" onmouseover="window.attacked = 3" x="{ATTACK}')
 
 _RECORDS = """# Records
@@ -58,9 +59,11 @@ def _render(home: Path) -> None:
             home, None, home / "html", home / "doctrees", "html", status=None, warningiserror=True,
             confoverrides={
                 "extensions": ["myst_nb", *(f"laghu.report.{name}_ext" for name in
-                                            ("sphinx", "tokens", "languages", "search", "policy"))],
+                                            ("sphinx", "tokens", "languages", "search", "accessibility", "policy"))],
                 "myst_enable_extensions": ["colon_fence"], "nb_execution_mode": "off", "smartquotes": False,
-                "html_theme": "basic", "html_sidebars": {"**": []},  # the plain theme's own holds a script
+                # As the book looks: the policy forbids what other themes write into their pages.
+                "html_theme": "sphinx_book_theme", "templates_path": [str(_BOOK / "_templates")],
+                "html_static_path": [str(_BOOK / "_static")], "html_favicon": str(_BOOK / "_static" / "favicon.svg"),
                 "exclude_patterns": ["results", "html"], "mathjax_path": "lib/mathjax/tex-svg.js",
             },
         ).build()

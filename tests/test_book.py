@@ -1,5 +1,6 @@
 """The book of this repository, from its committed results, with every warning an error."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -33,6 +34,26 @@ def test_every_page_of_the_contents_is_there_with_one_heading(pages):
 def _is_title(around: list[Element]) -> bool:
     tags = [element.tag for element in around]
     return "article" in tags and "h1" in tags and tags[-1] == "h1"
+
+
+def test_pages_open_with_question_result_and_records_and_end_with_limits_and_the_command(pages):
+    toc = yaml.safe_load((paths.root() / "_toc.yml").read_text(encoding="utf-8"))
+    named = {part["caption"]: [each["file"] for each in part["chapters"]] for part in book.assemble(toc)[0]["parts"]}
+    runs = [file for file in itertools.chain(*named.values()) if file.startswith("results/")]
+    assert len(runs) > 50
+    for file in [toc["root"], *named["Paper"], *named["Do it yourself"], "book/provenance", *runs]:
+        name = Path(file).with_suffix(".html").as_posix()
+        texts = [(text.strip(), [element.tag for element in around]) for text, around in pages[name].texts
+                 if "article" in [element.tag for element in around]]
+        question = next(place for place, (_, tags) in enumerate(texts) if tags[-2:] == ["p", "em"])
+        line, records, *_ = (place for place, (text, tags) in enumerate(texts)
+                             if text == "In one line:" or (tags[-1] == "dt" and text in ("Records", "Record")))
+        assert question < line < records < 80, name
+        sections = [text for text, tags in texts if tags[-1] == "h2"]
+        assert sections[-1] == "Run it again", name
+        assert "Limits" in sections, name
+        assert any("highlight-console" in element.attributes.get("class", "") for _, around in pages[name].texts[-80:]
+                   for element in around), name
 
 
 def test_no_page_loads_anything_from_another_host(pages):

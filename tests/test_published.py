@@ -16,6 +16,9 @@ STUDIES = sorted(name for name in PUBLISHED if paths.results(name).is_dir())
 # An absolute path of some machine, or the name of a host.
 OF_A_MACHINE = re.compile(r"/(?:home|root|work|tmp|Users|opt|usr)/\w|[A-Za-z]:\\\\|localhost|127\.0\.0\.1")
 
+# Kinds of output that pages show or offer.
+SHOWN = {"text/plain", "text/html", "image/png", "text/csv"}
+
 # Techniques whose pruning level is reached under masks, before anything is cut; the others cut at once.
 PRUNED_BY_MOVEMENT = {
     "pruning", "pruning_distillation", "mixed_precision", "ensemble_distillation", "vocabulary_trimming"}
@@ -87,6 +90,8 @@ def test_pages_hold_no_error_and_nothing_of_a_machine(study):
         notebook = nbformat.read(str(page), as_version=4)
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"], page.name
+        # Of others the book would show nothing, and not say so.
+        assert {kind for output in outputs for kind in output.get("data", {})} <= SHOWN, page.name
         texts = "".join(cell.source for cell in notebook.cells) + json.dumps(
             [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs]
         )
@@ -109,10 +114,14 @@ def test_a_pruned_model_has_the_size_asked_for_and_lost_nothing_in_surgery(study
         assert (record.surgery_error or 0) < 1e-5
 
 
-def test_the_repository_stays_small():
-    """At most 30 MiB of tracked files, so that a clone stays quick."""
+@pytest.mark.parametrize(("part", "mebibytes"), [("results", 30), ("book/_static/model", 8), ("", 14)])
+def test_the_repository_stays_small(part, mebibytes):
+    """So that a clone stays quick: results, the model in the page, and all else each have a limit of tracked files."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=paths.root(), capture_output=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    files = [paths.root() / name for name in listed.stdout.decode().split("\0") if name]
-    assert sum(file.stat().st_size for file in files if file.is_file()) < 30 * 2**20
+    others = ("results/", "book/_static/model/")
+    names = [name for name in listed.stdout.decode().split("\0")
+             if (name.startswith(f"{part}/") if part else name and not name.startswith(others))]
+    assert sum((paths.root() / name).stat().st_size for name in names if (paths.root() / name).is_file()) \
+        < mebibytes * 2**20

@@ -105,7 +105,8 @@ def test_builds_a_small_book_and_fails_on_a_number_that_does_not_exist(root, cap
     shutil.copy(REPOSITORY / "_config.yml", root)
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC), encoding="utf-8")
     (root / "book" / "_static").mkdir()
-    (root / "book" / "_static" / "laghu.css").touch()
+    for name in ("laghu.css", "tables.js", "favicon.svg"):
+        (root / "book" / "_static" / name).touch()
     (root / "book" / "references.bib").touch()
     (root / "book" / "provenance.md").write_text("# Provenance\n\n:::{run-table} cpu\n:::\n", encoding="utf-8")
     page = root / "book" / "index.md"

@@ -118,7 +118,7 @@ def test_a_number_links_to_its_run_and_says_where_it_comes_from(site):
     (":::{against-table} pruning-75\n:study: others\n:::", "needs the option :rows:"),
     (":::{against-table} nosuch\n:study: others\n:rows: baseline\n:name: n\n:::", "'nosuch' is not the name of a row"),
     (":::{ablation-table} pruning-75\n:study: others\n:::", "'pruning-75' is no row of two-step distillation"),
-    (":::{study-figure} nosuch\n:study: cpu\n:::", "no such figure; there are accuracy-speed"),
+    (":::{study-figure} nosuch\n:study: cpu\n:::", "no such figure; there are answer, accuracy-speed"),
     (":::{study-figure} accuracy-speed\n:study: nosuch\n:::", "no study 'nosuch'"),
 ])
 def test_what_does_not_exist_is_one_warning_at_its_line(site, role, reason):

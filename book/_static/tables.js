@@ -1,7 +1,6 @@
 "use strict";
 
-// Long tables can be sorted by a button in the heading of each column, and wide ones scroll inside their own container,
-// which the keyboard reaches. Without this script the tables stand as they were made.
+// Long tables can be sorted by a button in the heading of each column. Without this script they stand as they were made.
 (function () {
   const ROWS_THAT_FIT_AT_A_GLANCE = 7;
   const FACTORS = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, m: 1e-3, µ: 1e-6, n: 1e-9, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 };
@@ -85,13 +84,14 @@
     return button;
   }
 
-  /** A button in each heading: rising, falling, and as the table was made. */
+  /** A button in each heading: rising, falling, and as the table was made. What has a link or a formula stays text. */
   function makeSortable(table, status) {
     const headings = headingsOf(table);
     const body = table.tBodies[0];
     const lines = body ? Array.from(body.rows) : [];
     if (!headings.length || lines.length <= ROWS_THAT_FIT_AT_A_GLANCE || !isGrid(headings, lines)) return;
     headings.forEach((heading, column) => {
+      if (heading.querySelector("a[href], .math")) return;
       const name = heading.textContent.trim() || "the first column";
       buttonIn(heading).addEventListener("click", () => {
         const now = { null: "ascending", ascending: "descending", descending: null }[heading.getAttribute("aria-sort")];
@@ -104,27 +104,6 @@
     });
   }
 
-  /** Name of a table for who does not see it: its caption up to the first stop, or the heading above it. */
-  function nameOf(table) {
-    const caption = table.caption && table.caption.textContent.replace(/#$/, "").trim();
-    if (caption) return caption.split(/[.:;] |\.$/)[0];
-    const headings = Array.from(document.querySelectorAll("article :is(h1, h2, h3)"));
-    const above = headings.filter((one) => one.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING).at(-1);
-    return above ? `Table under ${above.textContent.replace(/#$/, "").trim()}` : "Table";
-  }
-
-  /** A container that scrolls is a region that the keyboard reaches; one that shows all is none. */
-  function makeReachable(container) {
-    const table = container.querySelector("table");
-    if (container.scrollWidth > container.clientWidth + 1) {
-      container.tabIndex = 0;
-      container.setAttribute("role", "region");
-      container.setAttribute("aria-label", nameOf(table));
-    } else {
-      for (const attribute of ["tabindex", "role", "aria-label"]) container.removeAttribute(attribute);
-    }
-  }
-
   function start() {
     const article = document.querySelector("article");
     if (!article) return;
@@ -135,10 +114,6 @@
     for (const table of article.querySelectorAll("table")) {
       if (!table.closest(".laghu-tradeoff, .laghu-own-order")) makeSortable(table, status);
     }
-    const containers = Array.from(article.querySelectorAll(".pst-scrollable-table-container, .cell_output .text_html"))
-      .filter((container) => container.querySelector("table"));
-    const watch = new ResizeObserver((seen) => seen.forEach(({ target }) => makeReachable(target)));
-    for (const container of containers) watch.observe(container);
   }
 
   if (typeof module !== "undefined") module.exports = { number, order };

@@ -22,4 +22,4 @@ def _kind(notebook: PurePosixPath) -> str:
 _NOTEBOOKS = {_kind(page): page for page in reversed(_LISTED) if page.suffix == ".ipynb"}.values()
 _PROSE = [PurePosixPath(_TOC["root"]), *(page for page in _LISTED if page.suffix != ".ipynb")]
 
-PAGES = [page.with_suffix(".html").as_posix() for page in (*_PROSE, *_NOTEBOOKS)] + ["search.html", "genindex.html"]
+PAGES = [page.with_suffix(".html").as_posix() for page in (*_PROSE, *_NOTEBOOKS)] + ["search.html"]

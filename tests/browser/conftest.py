@@ -17,12 +17,11 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from screens import SIZES, THEMES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-SIZES = {"desktop": {"width": 1300, "height": 900}, "phone": {"width": 390, "height": 844}}
-THEMES = ("light", "dark")
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

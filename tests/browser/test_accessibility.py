@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from book_pages import PAGES
+from screens import DRAWN
 
 AXE = (Path(__file__).parent / "lib" / "axe.min.js").read_text(encoding="utf-8")
 REFUSED = {"serious", "critical"}
@@ -37,8 +38,7 @@ def test_axe_finds_nothing_serious(open_page, name):
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     assert violations(page, runOnly=["color-contrast"]) == []
     page.set_viewport_size({"width": 390, "height": 844})
-    # Frames are drawn in order: what the page does at a new size is done by the second.
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(DRAWN)
     assert violations(page, runOnly=["color-contrast", "scrollable-region-focusable", "target-size"]) == []
 
 
@@ -83,8 +83,12 @@ def test_search_opens_and_closes_from_the_keyboard(open_page):
 def test_what_scrolls_sideways_on_a_phone_can_be_focused(open_page, name):
     page = open_page("phone")
     page.goto(name)
-    page.wait_for_function("""() => {
-      const wide = [...document.querySelectorAll(".pst-scrollable-table-container, mjx-container, pre")]
+    page.evaluate("window.MathJax?.startup.promise")
+    page.evaluate(DRAWN)
+    wide, unreachable = page.evaluate("""() => {
+      const wide = [...document.querySelectorAll(".pst-scrollable-table-container, div.math mjx-container, pre")]
         .filter((each) => each.scrollWidth > each.clientWidth);
-      return wide.length > 0 && wide.every((each) => each.tabIndex === 0);
+      return [wide.length, wide.filter((each) => each.tabIndex !== 0).map((each) => each.outerHTML.slice(0, 200))];
     }""")
+    assert wide > 0
+    assert unreachable == []

@@ -1,86 +1,41 @@
 """The explorer's page in a real Chromium: what is plotted is compared with what Python selects from the same data."""
 
 import csv
-import functools
-import http.server
 import json
 import random
 import re
-import threading
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-import small_book
+from screens import DRAWN, SIZES, THEMES
 
 from laghu.report import calculator, explorer
 from laghu.report.calculator import INPUTS, Shape
 from laghu.report.explorer import AXES
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no {CHROMIUM} on this machine")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-           "--disable-component-update", "--disable-sync"]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PAGE = "book/explorer.html"
 LEVELS = {"texts": 0, "machine": 1, "timing": 2}
 AXIS = {axis.key: (place, axis) for place, axis in enumerate(AXES)}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The folder of the built page, and the data that it was built from."""
-    folder = tmp_path_factory.mktemp("book")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAGHU_HOME", str(folder))
-        html, warnings = small_book.build(folder, "explorer")
-        assert warnings == ""
-        yield html, explorer.collect()
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site[0])) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/book/explorer.html"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield browser
-        browser.close()
+def data():
+    """What the page was built from."""
+    return explorer.collect()
 
 
 @pytest.fixture
-def visit(chromium, address):
-    """Opens the page; afterwards, nothing may have been wrong on it, and nobody else asked."""
-    contexts, wrong = [], []
+def visit(open_page):
+    """Opens the page, at a fragment if one is given; for the rest as `open_page`."""
 
-    def opened(hash_="", viewport=DESKTOP, theme="light", where=address, **options):
-        context = chromium.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(f"for (const key of ['mode', 'theme']) localStorage.setItem(key, '{theme}')")
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(
-            (where.rsplit("/", 2)[0], "data:", "blob:")) else None)
-        context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-        page.goto(where + hash_)
+    def opened(fragment="", *screen, **options):
+        page = open_page(*screen, **options)
+        page.goto(PAGE + fragment)
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    return opened
 
 
 # ------------------------------------------------------------------------------- what Python selects
@@ -158,10 +113,10 @@ VIEWS = [
 
 
 @pytest.mark.parametrize("choices", VIEWS, ids=lambda choices: " ".join(map(str, choices.values())) or "as it opens")
-def test_the_points_plotted_are_those_that_the_choices_leave(site, visit, choices):
+def test_the_points_plotted_are_those_that_the_choices_leave(data, visit, choices):
     page = visit()
     choose(page, **choices)
-    expected, front = selected(site[1], **choices)
+    expected, front = selected(data, **choices)
     assert expected
     assert plotted(page) == (expected, front)
     rows = page.locator("#laghu-points tbody tr")
@@ -172,7 +127,7 @@ def test_the_points_plotted_are_those_that_the_choices_leave(site, visit, choice
     assert f"{len(front)} of them on the front" in status
 
 
-def test_a_filter_that_is_undone_gives_back_what_was_there(site, visit):
+def test_a_filter_that_is_undone_gives_back_what_was_there(data, visit):
     page = visit()
     before = plotted(page)
     choose(page, without=("pruning", "joint"))
@@ -182,7 +137,7 @@ def test_a_filter_that_is_undone_gives_back_what_was_there(site, visit):
     assert plotted(page) == before
     choose(page, study="cpu-bengali", x="size")
     page.get_by_role("button", name="Start again").click()
-    assert plotted(page) == before == selected(site[1])
+    assert plotted(page) == before == selected(data)
 
 
 def test_nothing_left_is_said(visit):
@@ -194,14 +149,14 @@ def test_nothing_left_is_said(visit):
 
 
 @pytest.mark.parametrize("log", [True, False])
-def test_places_are_proportional_to_values_or_to_their_logarithms(site, visit, log):
+def test_places_are_proportional_to_values_or_to_their_logarithms(data, visit, log):
     page = visit()
     page.locator("[name=xscale]").set_checked(log)
-    data = {point.id: point for point in site[1].means}
+    points = {point.id: point for point in data.means}
     drawn = page.eval_on_selector_all("a.laghu-point", "links => links.map((link) => [link.dataset.id, "
                                                        "Number(link.dataset.left), Number(link.dataset.top)])")
     for axis, column, scale in (("latency", 1, np.log10 if log else np.array), ("clean", 2, np.array)):
-        values = scale([data[each[0]].values[AXIS[axis][0]] for each in drawn])
+        values = scale([points[each[0]].values[AXIS[axis][0]] for each in drawn])
         pixels = np.array([each[column] for each in drawn])
         slope, start = np.polyfit(values, pixels, 1)
         np.testing.assert_allclose(slope * values + start, pixels, atol=0.01)
@@ -216,13 +171,13 @@ def numbers_of(page):
     return dict(zip(card.locator("dt").all_inner_texts(), card.locator("dd").all_inner_texts(), strict=True))
 
 
-def test_keyboard_focus_shows_the_run_and_enter_goes_to_its_page(site, visit):
+def test_keyboard_focus_shows_the_run_and_enter_goes_to_its_page(data, visit):
     page = visit()
     page.locator(".laghu-skip").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.matches('a.laghu-point')")
     identity = page.evaluate("document.activeElement.dataset.id")
-    point = next(point for point in site[1].means if point.id == identity)
+    point = next(point for point in data.means if point.id == identity)
     card = page.locator(".laghu-card")
     assert card.is_visible()
     text = card.inner_text()
@@ -253,7 +208,7 @@ def test_every_point_can_be_reached_with_the_keyboard(visit):
     assert reached == expected
 
 
-def test_hovering_shows_the_run_and_leaving_hides_it(site, visit):
+def test_hovering_shows_the_run_and_leaving_hides_it(data, visit):
     page = visit()
     identity = "cpu#student-words"
     page.locator(f'a.laghu-point[data-id="{identity}"]').hover()
@@ -268,7 +223,7 @@ def test_hovering_shows_the_run_and_leaving_hides_it(site, visit):
 
 
 def test_a_first_touch_shows_the_run_and_a_second_goes_there(visit):
-    page = visit(viewport=PHONE, has_touch=True)
+    page = visit("", "phone", has_touch=True)
     point = page.locator('a.laghu-point[data-id="cpu#student-shallow"] .laghu-mark')
     point.tap()
     assert "Student of its own (shallow)" in page.locator(".laghu-card").inner_text()
@@ -289,16 +244,16 @@ def test_a_run_without_a_page_leads_to_its_line_of_provenance(visit):
 # ------------------------------------------------------------------------------- what can be taken away
 
 
-def test_the_csv_holds_the_points_drawn_to_the_last_digit(site, visit):
+def test_the_csv_holds_the_points_drawn_to_the_last_digit(data, visit):
     page = visit()
     choose(page, x="size", without=("pruning",))
     with page.expect_download() as download:
         page.get_by_role("button", name="These points (CSV)").click()
     with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
         lines = {line["id"]: line for line in csv.DictReader(file)}
-    expected, front = selected(site[1], x="size", without=("pruning",))
+    expected, front = selected(data, x="size", without=("pruning",))
     assert set(lines) == expected
-    for point in site[1].means:
+    for point in data.means:
         if line := lines.get(point.id):
             assert [line[axis.field] and float(line[axis.field]) for axis in AXES] == [
                 "" if value is None else value for value in point.values]
@@ -306,35 +261,30 @@ def test_the_csv_holds_the_points_drawn_to_the_last_digit(site, visit):
             assert (line["machine"], line["timing"]) == (point.machine, point.timing)
 
 
-def test_the_address_keeps_the_view(site, visit):
+def test_the_address_keeps_the_view(data, visit):
     choices = {"study": "corpus:mahanews-open", "x": "size", "machine": "all", "without": ("int8", "joint")}
     page = visit()
     choose(page, **choices)
     page.locator("[name=xscale]").uncheck()
     again = visit("#" + page.url.partition("#")[2])
-    assert plotted(again) == plotted(page) == selected(site[1], **choices)
+    assert plotted(again) == plotted(page) == selected(data, **choices)
     assert not again.locator("[name=xscale]").is_checked()
     nonsense = visit("#study=no-such&x=%3Cimg%3E&show=none&machine=none&timing=none&without=")
-    assert plotted(nonsense) == selected(site[1])
+    assert plotted(nonsense) == selected(data)
 
 
-def test_it_works_from_a_file(site, chromium):
-    page = chromium.new_page()
-    wrong = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((site[0] / "book" / "explorer.html").as_uri())
+def test_it_works_from_a_file(site, data, visit):
+    page = visit(base_url=f"{site.as_uri()}/")
     choose(page, x="size")
-    assert plotted(page) == selected(site[1], x="size")
+    assert plotted(page) == selected(data, x="size")
     assert page.locator(".laghu-costs").is_visible()
-    assert wrong == []
-    page.close()
 
 
-def test_without_scripts_there_are_tables_of_all_means(site, visit):
+def test_without_scripts_there_are_tables_of_all_means(data, visit):
     page = visit(java_script_enabled=False)
     tables = page.locator(".laghu-without-script table")
-    assert tables.count() == len(site[1].collections)
-    assert page.locator(".laghu-without-script tbody tr").count() == len(site[1].means)
+    assert tables.count() == len(data.collections)
+    assert page.locator(".laghu-without-script tbody tr").count() == len(data.means)
     assert tables.first.is_visible()
     assert visit().locator(".laghu-without-script").is_hidden()
 
@@ -342,14 +292,14 @@ def test_without_scripts_there_are_tables_of_all_means(site, visit):
 # ------------------------------------------------------------------------------- on every screen
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_screen(site, visit, viewport, theme):
-    page = visit(viewport=viewport, theme=theme)
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_screen(data, visit, size, theme):
+    page = visit("", size, theme)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    looks = {technique.key: technique for technique in site[1].techniques}
-    points = {point.id: point for point in site[1].means}
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
+    looks = {technique.key: technique for technique in data.techniques}
+    points = {point.id: point for point in data.means}
     for identity, color in page.eval_on_selector_all(
             "a.laghu-point", "links => links.map((link) => [link.dataset.id, "
                              "getComputedStyle(link.querySelector('.laghu-mark')).stroke])"):
@@ -367,8 +317,9 @@ def test_every_screen(site, visit, viewport, theme):
 def test_the_plot_follows_the_width_of_the_page(visit):
     page = visit()
     before = plotted(page)
-    page.set_viewport_size(PHONE)
-    page.wait_for_function("document.querySelector('.laghu-plot').clientWidth < 390")
+    page.set_viewport_size(SIZES["phone"])
+    page.evaluate(DRAWN)
+    assert page.evaluate("document.querySelector('.laghu-plot').clientWidth") < 390
     assert plotted(page) == before
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

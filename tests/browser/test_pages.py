@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from book_pages import PAGES
 
+expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 MEGABYTE = 10**6
 
 
@@ -49,7 +50,7 @@ def test_the_landing_page_weighs_less_than_a_megabyte(open_page):
 def test_formulas_are_set(open_page):
     page = open_page()
     page.goto("book/methods.html")
-    page.wait_for_function("document.querySelectorAll('mjx-container').length > 0")
+    expect(page.locator("mjx-container").first).to_be_attached()
     page.evaluate("MathJax.startup.promise")
     set_, marked = (page.locator(selector).count() for selector in (".math > mjx-container", ".math"))
     assert set_ == marked > 30
@@ -59,7 +60,7 @@ def test_formulas_are_set(open_page):
 def test_the_book_reads_from_a_disk(open_page, site: Path):
     page = open_page(base_url=site.as_uri() + "/")
     page.goto("book/methods.html")
-    page.wait_for_function("document.querySelectorAll('mjx-container').length > 0")
+    expect(page.locator("mjx-container").first).to_be_attached()
     assert page.locator(".article-header-buttons .theme-switch-button").is_visible()
 
 

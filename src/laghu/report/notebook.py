@@ -1,10 +1,14 @@
 """What the notebook templates show: figures of one training, and small tables in HTML with all text escaped."""
 
+from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from IPython.core.pylabtools import print_figure
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
@@ -30,12 +34,25 @@ _SUMMARY = {
 }
 
 
-def training(report: dict[str, Any]) -> Figure | str:
+@dataclass(frozen=True)
+class Plot:
+    """A figure and the numbers that it shows: an executed notebook keeps both, and the book offers them to download."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook's cell puts out (IPython)."""
+        png = b64encode(print_figure(self.figure)).decode()
+        return {"image/png": png, "text/csv": self.data.to_csv(index=False, float_format="%.6g")}
+
+
+def training(report: dict[str, Any]) -> Plot | str:
     """`loss_curve` of the stage that makes a model, which may have been cut and not trained."""
     return loss_curve(report) if report["steps"] else "Nothing was trained: the model is as it was cut."
 
 
-def loss_curve(report: dict[str, Any]) -> Figure | str:
+def loss_curve(report: dict[str, Any]) -> Plot | str:
     """Training loss and learning rate by optimiser step, from the `log` of a stage's report.
 
     A stage that trained nothing has a sentence in its place.
@@ -48,22 +65,22 @@ def loss_curve(report: dict[str, Any]) -> Figure | str:
     log = report["log"]
     if not log:
         raise LaghuError("the log of this stage has 0 entries; a loss curve needs at least one")
-    steps = [entry["step"] for entry in log]
+    data = pd.DataFrame(log)[["step", "loss", "learning_rate"]]
     figure, axes = style.canvas(height=3.2)
-    axes.plot(steps, [entry["loss"] for entry in log], color=_KEPT, linewidth=1.6)
+    axes.plot(data["step"], data["loss"], color=_KEPT, linewidth=1.6)
     axes.set(xlabel="Optimiser step", ylabel="Training loss", ylim=(0, None))
     axes.yaxis.label.set_color(_KEPT)
     rates = axes.twinx()
-    rates.plot(steps, [entry["learning_rate"] for entry in log], color=style.MUTED, linewidth=1, linestyle="--")
+    rates.plot(data["step"], data["learning_rate"], color=style.MUTED, linewidth=1, linestyle="--")
     rates.set(ylabel="Learning rate", ylim=(0, None))
     rates.yaxis.label.set_color(style.MUTED)
     rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     rates.grid(visible=False)
-    return figure
+    return Plot(figure, data)
 
 
-def neurons(report: dict[str, Any]) -> Figure:
-    """Learned scores of the FFN neurons, one strip per layer, and which of them stay.
+def neurons(report: dict[str, Any]) -> Plot:
+    """Learned scores of the FFN neurons, one strip per layer, and which of them stay; its data are the bars.
 
     Args:
         report: of a pruning stage: `scores`, a list of numbers per layer, and `kept`, the indices that stay.
@@ -71,11 +88,16 @@ def neurons(report: dict[str, Any]) -> Figure:
     layers = [np.asarray(layer, dtype=float) for layer in report["scores"]]
     figure, axes = style.canvas(height=0.9 + 0.8 * len(layers), nrows=len(layers), sharex=True, squeeze=False)
     edges = np.histogram_bin_edges(np.concatenate(layers), bins=60)
+    bars = []
     for number, (strip, scores, kept) in enumerate(zip(axes[:, 0], layers, report["kept"], strict=True), start=1):
         stays = np.zeros(len(scores), dtype=bool)
         stays[kept] = True
         strip.hist([scores[stays], scores[~stays]], bins=edges, stacked=True, color=[_KEPT, _GONE], linewidth=0,
                    label=["stays", "goes"])
+        bars.append(pd.DataFrame({
+            "layer": number, "from": edges[:-1], "to": edges[1:],
+            "stays": np.histogram(scores[stays], edges)[0], "goes": np.histogram(scores[~stays], edges)[0],
+        }))
         strip.set_ylabel(f"Layer {number}", rotation=0, ha="right", va="center")
         strip.set_yticks([])
         strip.grid(visible=False)
@@ -83,18 +105,19 @@ def neurons(report: dict[str, Any]) -> Figure:
                    fontsize=8, color=style.MUTED)
     axes[-1, 0].set_xlabel("Score of a neuron")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=9)
-    return figure
+    return Plot(figure, pd.concat(bars))
 
 
-def schedule(densities: Sequence[float]) -> Figure:
+def schedule(densities: Sequence[float]) -> Plot:
     """Fraction of the neurons in use at each optimiser step."""
+    data = pd.DataFrame({"step": range(len(densities)), "density": densities})
     figure, axes = style.canvas(height=2.8)
-    axes.plot(range(len(densities)), 100 * np.asarray(densities), color=_KEPT, linewidth=1.6)
+    axes.plot(data["step"], 100 * data["density"], color=_KEPT, linewidth=1.6)
     axes.set(xlabel="Optimiser step", ylabel="Neurons in use (%)", ylim=(0, 104))
-    return figure
+    return Plot(figure, data)
 
 
-def confusion(labels: Sequence[int], predictions: Sequence[int], names: Sequence[str]) -> Figure:
+def confusion(labels: Sequence[int], predictions: Sequence[int], names: Sequence[str]) -> Plot:
     """Counts by true label (rows) and predicted label (columns), shaded by the share of the row."""
     counts = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(counts, (np.asarray(labels), np.asarray(predictions)), 1)
@@ -109,7 +132,7 @@ def confusion(labels: Sequence[int], predictions: Sequence[int], names: Sequence
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="Predicted", ylabel="True")
     axes.grid(visible=False)
-    return figure
+    return Plot(figure, pd.DataFrame(counts, columns=list(names)).assign(true=list(names))[["true", *names]])
 
 
 def headlines(texts: Sequence[str], labels: Sequence[str], predictions: Sequence[str] | None = None) -> HTML:

@@ -1,12 +1,15 @@
 """What every page of an executed notebook has beside its cells, made from the record that lies beside the notebook.
 
 Below the title: what the page answers, the result in one line, and what it rests on. At the end: limits and the
-command that runs this very page again. Under each figure: whose it is, with the record and the notebook to download.
+command that runs this very page again. Under each figure: whose it is, with its numbers and the record to download.
 A published notebook can be opened in Colab. Pages without a record, of which a reader may have made some, are left
 alone.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +51,9 @@ class NotebookPage(SphinxTransform):
         record = _KINDS.get(file.parent.name, RunRecord).load(file)
         source = _source(record)
         page = next(self.document.findall(nodes.section))
+        numbers = _numbers(source.notebook)
         for figure in list(page.findall(nodes.figure)):
-            _mend(self.env, figure, source)
+            _mend(self.env, figure, source, numbers)
         in_colab = self.in_colab(record)
         page[1:1] = [
             nodes.paragraph("", "", nodes.emphasis("", notebook_page.question(record))),
@@ -119,23 +123,40 @@ def _bound(record: RunRecord) -> float | None:
     return None if bound != bound else float(bound)
 
 
-def _mend(env: BuildEnvironment, figure: nodes.figure, source: Source) -> None:
+def _numbers(notebook: Path) -> dict[str, str]:
+    """What the figures of an executed notebook show, as CSV, by the digest that MyST-NB names an image by."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return {hashlib.sha256(b64decode(data["image/png"])).hexdigest(): "".join(data["text/csv"])
+            for data in outputs if "image/png" in data and "text/csv" in data}
+
+
+def _mend(env: BuildEnvironment, figure: nodes.figure, source: Source, numbers: Mapping[str, str]) -> None:
     """A caption that stands alone, and downloads; what is a figure only because its cell has one is none."""
-    if next(iter(figure.findall(nodes.image)), None) is None:
+    image = next(iter(figure.findall(nodes.image)), None)
+    if image is None:
         figure.replace_self([child for child in figure.children if not isinstance(child, nodes.caption)])
         return
     for caption in figure.findall(nodes.caption):
         caption += nodes.Text(f" {source.name}, study {source.study}, {source.machine}.")
-    legend = nodes.paragraph("", "", nodes.Text("Data: "), *_downloads(env, source), classes=["laghu-data"])
-    figure += nodes.legend("", legend)
+    offered = _downloads(env, source)
+    digest = Path(image["uri"]).stem
+    if digest in numbers:
+        place = list(numbers).index(digest) + 1
+        file = Path(env.srcdir) / "book" / "_generated" / f"{env.docname}-{place}.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(numbers[digest], encoding="utf-8")
+        offered = [_download(env, file, "Data (CSV)"), nodes.Text(", "), *offered]
+    figure += nodes.legend("", nodes.paragraph("", "", *offered, classes=["laghu-data"]))
 
 
 def _downloads(env: BuildEnvironment, source: Source) -> list[nodes.Node]:
-    def offered(file: Path, text: str) -> nodes.Node:
-        target = "/" + file.relative_to(env.srcdir).as_posix()
-        return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=env.docname)
+    return [_download(env, source.file, "record (JSON)"), nodes.Text(", "), _download(env, source.notebook, "notebook")]
 
-    return [offered(source.file, "record (JSON)"), nodes.Text(", "), offered(source.notebook, "notebook")]
+
+def _download(env: BuildEnvironment, file: Path, text: str) -> nodes.Node:
+    target = "/" + file.relative_to(env.srcdir).as_posix()
+    return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=env.docname)
 
 
 def _name_images(app: Sphinx, env: BuildEnvironment) -> list[str]:

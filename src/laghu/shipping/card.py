@@ -17,7 +17,7 @@ included.
 
 ## What it is for
 
-To see what a compressed model does, and to compare it with the model that taught it. {learned_from}
+To see what a compressed model does, and to compare it with the encoder that taught it. {learned_from}
 
 ## What it must not be used for
 
