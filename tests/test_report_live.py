@@ -10,8 +10,10 @@ from shipped_model import LABELS, make
 from sphinx_pages import render
 
 from laghu import paths, sample
+from laghu.records import RunRecord
 from laghu.report import live
-from laghu.shipping import manifest
+from laghu.shipping import card, manifest
+from laghu.spec import Study
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -163,3 +165,32 @@ def test_the_books_own_model_is_whole():
         for file in model.files:
             assert hashlib.sha256((paths.shipped() / file.name).read_bytes()).hexdigest() == file.sha256
     assert not made.synthetic and "+modified" not in made.commit
+    assert (paths.shipped() / manifest.CARD).read_text(encoding="utf-8") == card.text(made)
+
+
+def test_the_books_own_model_is_the_one_of_its_published_run():
+    made = manifest.load(paths.shipped())
+    if made is None:
+        pytest.skip("no model is shipped in this checkout")
+    assert Study.load(made.study).ships == made.small.run
+    for model in filter(None, (made.small, made.teacher)):
+        record = RunRecord.load(paths.results(made.study) / f"{model.run}.json")
+        assert record.stages[-1].key == model.stage
+        assert record.parameters.total == model.parameters
+        # Integers for floats: not the same answers, and about as many right.
+        assert model.accuracy.clean.value == pytest.approx(record.accuracy.clean.value, abs=0.01)
+    record = RunRecord.load(paths.results(made.study) / f"{made.small.run}.json")
+    assert (made.run_key, made.settings, made.seed) == (record.run_key, record.settings, record.seed)
+    assert (made.data_sha256, made.rows) == (record.data_sha256, record.rows)
+
+
+def test_its_numbers_link_to_its_line_of_provenance(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
+    (tmp_path / "book" / "_static").mkdir(parents=True)
+    (tmp_path / "book" / "_static" / "model").symlink_to(folder / "model")
+    (tmp_path / "results" / "tiny").mkdir(parents=True)
+    shown = "{shipped}`small#accuracy.clean.value`\n\n```{record-table} shipped\n```\n"
+    page, warnings = render(tmp_path, f"# Page\n\n{shown}", "laghu.report.live_ext", "laghu.report.sphinx_ext")
+    assert not warnings
+    assert re.search(r'<a [^>]*href="#shipped-tiny"[^>]*>.*?62\.5', page)
+    assert 'id="shipped-tiny"' in page and "manifest.json" in page

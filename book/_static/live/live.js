@@ -59,7 +59,7 @@
         show(name);
         button.remove();
       } catch (error) {
-        fail(error);
+        fail(`The model could not be loaded: ${error.message}. Try again, or reload the page.`);
       }
       setLoading(button, false);
     }
@@ -70,9 +70,9 @@
       if (loading) find(".laghu-live-error").hidden = true;
     }
 
-    function fail(error) {
+    function fail(text) {
       const place = find(".laghu-live-error");
-      place.textContent = `The model could not be loaded: ${error.message}. Try again, or reload the page.`;
+      place.textContent = text;
       place.hidden = false;
     }
 
@@ -90,21 +90,29 @@
 
     // ---------------------------------------------------------------------------------------------- answering
 
-    /** Answers for what is typed now; those for what was typed before are not waited for. */
+    /** Answers for what is typed now; those for what was typed before are not waited for, and not said any more. */
     function update() {
       const mine = ++turn;
-      queue = queue.then(async () => {
-        const answers = [];
-        for (const { name, classifier } of models) {
-          if (mine !== turn) return;
-          const answer = await answerOf(classifier, input.value);
-          draw(name, classifier, answer);
-          answers.push({ name, classifier, answer });
-        }
-        if (mine !== turn) return;
-        clearTimeout(pause);
-        pause = setTimeout(() => say(answers), PAUSE);
+      clearTimeout(pause);
+      queue = queue.then(() => answer(mine)).catch((error) => {
+        for (const { name, classifier } of models) draw(name, classifier, { tokens: [], read: [], probabilities: null });
+        for (const heading of root.querySelectorAll(".laghu-live-heading")) heading.textContent = "";
+        fail(`This text could not be answered: ${error.message}. Another may be; if not, reload the page.`);
       });
+    }
+
+    async function answer(mine) {
+      const text = input.value;
+      const answers = [];
+      for (const { name, classifier } of models) {
+        if (mine !== turn) return;
+        const answer = await answerOf(classifier, text);
+        draw(name, classifier, answer);
+        answers.push({ name, classifier, answer });
+      }
+      if (mine !== turn) return;
+      find(".laghu-live-error").hidden = true;
+      pause = setTimeout(() => say(text, answers), PAUSE);
     }
 
     /** Of a text in which there is nothing to read, no more than that. */
@@ -138,14 +146,14 @@
       place.querySelector("ol").replaceChildren(...items);
     }
 
-    function say(answers) {
+    function say(text, answers) {
       const said = answers.filter(({ answer }) => answer.probabilities).map(({ name, answer }) => {
         const first = indexOfMost(answer.probabilities);
         return `${NAMES[name]}: ${topics[first]}, ${percent(answer.probabilities[first])}.`;
       });
       setText(find(".laghu-live-said p"), said.join(" ") || "Type a headline, or pick one.");
       find(".laghu-live-said ul").replaceChildren(
-        ...notes(input.value, answers).map((note) => element("li", "", note)),
+        ...notes(text, answers).map((note) => element("li", "", note)),
       );
     }
 

@@ -20,7 +20,7 @@ from laghu.report.table_nodes import field_list
 AUDIT = "audit"
 # How records of a kind are called, with the study's name, and what they are.
 _CALLED = {"runs": "study {}", "words": "study {}", "costs": "costs of {}", "backbone": "backbone of {}",
-           "benchmark": "benchmark of {}"}
+           "benchmark": "benchmark of {}", "shipped": "model given away from {}"}
 _COUNTED = {"runs": ("run", "runs"), "words": ("run on labelled words", "runs on labelled words"),
             "costs": ("record", "records")}
 
@@ -66,7 +66,7 @@ class PageFacts(StudyDirective):
 
 
 def machines(found: Sequence[Source]) -> str:
-    return "; ".join(dict.fromkeys(source.machine for source in found))
+    return "; ".join(dict.fromkeys(filter(None, (source.machine for source in found))))
 
 
 def digests(values: Sequence[str]) -> list[nodes.Node]:

@@ -12,18 +12,15 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 import laghu
 from laghu import paths
 from laghu.errors import LaghuError
-from laghu.report import formats, live
+from laghu.report import formats, links, live, sources
+from laghu.report.roles import RecordRole
 from laghu.shipping import manifest
 from laghu.shipping.manifest import Manifest
-
-_LOG = logging.getLogger(__name__)
-_NOT_SHIPPED = "not shipped yet"
 
 
 class LiveModel(nodes.General, nodes.Element):
@@ -84,32 +81,24 @@ class ModelCard(_ShippedDirective):
         return found.children
 
 
-class ShippedRole(SphinxRole):
+class ShippedRole(RecordRole):
     """A number of the manifest in running text."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        self.env.note_reread()
-        try:
-            if not (match := re.fullmatch(r"(small|teacher|)#([\w.]+)", self.text)):
-                raise LaghuError(f"{self.text!r} is not of the form small#accuracy.clean.value or #max_length")
-            made = manifest.load()
-            if made is None:
-                return [nodes.inline("", _NOT_SHIPPED, classes=["laghu-missing"])], []
-            return [_number(made, match[1], match[2])], []
-        except LaghuError as error:
-            _LOG.warning("%s: %s", self.rawtext, error, location=self.get_location(), type="laghu")
-            return [nodes.inline("", self.text, classes=["laghu-missing"])], []
+    pattern = r"(?P<model>small|teacher|)#(?P<field>[\w.]+)"
+    example = "small#accuracy.clean.value or #max_length"
 
-
-def _number(made: Manifest, model: str, field: str) -> nodes.Node:
-    value: Any = getattr(made, model) if model else made
-    for part in field.split("."):
-        if not hasattr(value, part):
-            raise LaghuError(f"no field {field!r} in the manifest of what is shipped")
-        value = getattr(value, part)
-    text = live.megabytes(value) if field == "bytes" else formats.show(field, value)
-    about = f"shipped from {made.study}: run key {formats.short(made.run_key)}, commit {formats.short(made.commit)}"
-    return nodes.abbreviation("", "", nodes.Text(text), explanation=about, classes=["laghu-number"])
+    def number(self, model: str, field: str) -> nodes.Node:
+        made = manifest.load()
+        if made is None:
+            return links.missing("not shipped yet")
+        value: Any = getattr(made, model) if model else made
+        for part in field.split("."):
+            if not hasattr(value, part):
+                raise LaghuError(f"no field {field!r} in the manifest of what is shipped")
+            value = getattr(value, part)
+        text = live.megabytes(value) if field == "bytes" else formats.show(field, value)
+        source = sources.of_shipped(made)
+        return links.number(self.env, text, source.anchor, source.name, [source])
 
 
 def _nothing(translator: nodes.NodeVisitor, node: LiveModel) -> None:

@@ -1,8 +1,8 @@
 """The page of provenance: the lines that numbers of the book link to, one for each record.
 
-Directives: `run-table` (argument: the study), its runs on texts; `record-table` (argument: words, costs, backbone or
-benchmark, see `laghu.report.sources`; option `study`, all by default), all records of that kind. A study that has not
-been run says so.
+Directives: `run-table` (argument: the study), its runs on texts; `record-table` (argument: words, costs, backbone,
+benchmark or shipped, see `laghu.report.sources`; option `study`, all by default), all records of that kind. A study
+that has not been run says so.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from laghu.report.table_nodes import entry, field_list, table
 _SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
 _DIGESTS = {"commit", "data"}
 _TITLES = {"words": "Runs on labelled words", "costs": "Costs at the paper's exact shape", "backbone": "Backbones",
-           "benchmark": "Benchmarks"}
+           "benchmark": "Benchmarks", "shipped": "Models given away"}
 _HEADINGS = ("Record", "Study", "Seed", "Commit", "Machine", "Key", "Recorded (UTC)", "Files")
 
 
@@ -117,7 +117,7 @@ class RecordTable(_ProvenanceTable):
             rows.add(source.row_anchor)
             lines.append([
                 self.record_cell(source, source.name, anchors), source.study,
-                "–" if source.seed is None else str(source.seed), _digest(source.commit), source.machine,
+                "–" if source.seed is None else str(source.seed), _digest(source.commit), source.machine or "–",
                 _digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}", self.files_cell(source),
             ])
         if "study" not in self.options:

@@ -12,13 +12,16 @@ from laghu.errors import LaghuError
 from laghu.records import CostRecord, PretrainingRecord, RunRecord, TokenRecord
 from laghu.report import cost, formats, tables
 from laghu.report.rows import row_of
+from laghu.shipping import manifest
+from laghu.shipping.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class Source:
     """One record, as far as it says where its numbers come from.
 
-    `anchor` is its line on the page of provenance, `row_anchor` the line of the first seed of its row.
+    `anchor` is its line on the page of provenance, `row_anchor` the line of the first seed of its row; `machine` is
+    empty for what no machine timed.
     """
 
     study: str
@@ -68,6 +71,12 @@ def of_benchmark(record: BenchmarkRecord | GpuRecord) -> Source:
                    record.seed)
 
 
+def of_shipped(made: Manifest) -> Source:
+    anchor = f"shipped-{made.study}"
+    return Source(made.study, f"shipped model {made.small.run}", anchor, anchor, made.commit, "", made.made, made.made,
+                  made.seed, made.run_key, made.file)
+
+
 def _single(
     record: CostRecord | PretrainingRecord | BenchmarkRecord | GpuRecord, anchor: str, name: str, begun: datetime,
     ended: datetime, key: str | None, seed: int | None = None,
@@ -79,6 +88,11 @@ def _single(
 def _benchmarks(study: str) -> list[BenchmarkRecord | GpuRecord]:
     files = ((BenchmarkRecord, file_of(study)), (GpuRecord, gpu_file_of(study)))
     return [kind.load(file) for kind, file in files if file.is_file()]
+
+
+def _shipped(study: str) -> list[Manifest]:
+    made = manifest.load()
+    return [made] if made and made.study == study else []
 
 
 def _backbones(study: str) -> list[PretrainingRecord]:
@@ -93,6 +107,7 @@ _OF_KIND: Mapping[str, Callable[[str], list[Source]]] = {
     "costs": lambda study: [of_cost(record) for record in records.load_costs(study)],
     "backbone": lambda study: [of_backbone(record) for record in _backbones(study)],
     "benchmark": lambda study: [of_benchmark(record) for record in _benchmarks(study)],
+    "shipped": lambda study: [of_shipped(made) for made in _shipped(study)],
 }
 KINDS = tuple(_OF_KIND)
 
@@ -107,7 +122,7 @@ def of(study: str, kind: str) -> tuple[Source, ...]:
         raise LaghuError(f"no records of kind {kind!r}; there are {', '.join(KINDS)}")
     if not (paths.studies() / f"{study}.yaml").is_file() and not paths.results(study).is_dir():
         raise LaghuError(f"no study {study!r}: neither studies/{study}.yaml nor results/{study}")
-    files = sorted(paths.results(study).rglob("*.json"))
+    files = [*sorted(paths.results(study).rglob("*.json")), *paths.shipped().glob(manifest.NAME)]
     return _of(study, kind, tuple((file, file.stat().st_mtime_ns) for file in files))
 
 
