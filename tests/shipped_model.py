@@ -36,6 +36,7 @@ def make(folder: Path) -> Manifest:
     )
     made.save(folder)
     (folder / manifest.CARD).write_text(card.text(made), encoding="utf-8")
+    (folder / card.NOTICE).write_text(card.notice(made), encoding="utf-8")
     return made
 
 

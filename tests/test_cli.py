@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from fake_records import fake_record, fake_token_record
 
-from laghu import cli, freshness, paths, records, token_freshness
+from laghu import cli, freshness, paths, records, runner, token_freshness
 from laghu.report import pdf
 from laghu.spec import Study
 
@@ -62,6 +62,17 @@ def test_table_prints_every_row_of_the_study(laghu, capsys, quick):
     study = Study.load("quick")
     assert all(spec.run.removesuffix("-seed0") in printed for spec in study.runs)
     assert all(f"{corpus}, one seed" in printed for corpus in {run.corpus for run in study.tokens})
+
+
+@pytest.mark.parametrize(("study", "files"), [("cpu", ["accuracy-speed-up.svg"]), ("cpu-bengali", [])])
+def test_the_study_of_the_readme_keeps_its_figure_beside_its_records(laghu, tmp_path, monkeypatch, study, files):
+    monkeypatch.setattr(paths, "results", lambda name: tmp_path / name)
+    monkeypatch.setattr(runner, "run_study", lambda name, extra: None)
+    for spec in Study.load(study).runs:
+        if spec.technique in ("baseline", "pruning"):
+            fake_record(spec).save()
+    laghu("study", study)
+    assert [file.name for file in (tmp_path / study).glob("*.svg")] == files
 
 
 def test_table_of_a_study_of_words_alone(laghu, capsys, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import re
 import statistics
 import warnings
 from itertools import combinations
@@ -6,9 +7,9 @@ import pytest
 from fake_records import fake_record, fake_study
 from matplotlib.text import Annotation
 
-from laghu import records
+from laghu import paths, records
 from laghu.errors import LaghuError
-from laghu.report import figures, style
+from laghu.report import figures, style, tables
 from laghu.report.rows import row_of
 from laghu.spec import RunSpec
 
@@ -97,6 +98,26 @@ def test_the_answer_has_the_rows_that_are_there_with_bound_and_printed_factor(dr
     texts = {text.get_text() for text in drawing.figure.axes[0].texts}
     assert texts == {"Baseline", "Pruning 25, 50, 75 %", "A better teacher", "TF-IDF + linear SVM",
                      "2.56×, as printed"}
+
+
+def parts(svg):
+    """What an SVG holds between its numbers, and the numbers; names that are digests of drawn numbers are left out."""
+    text = re.sub(r"\b[a-z][0-9a-f]{10}\b", "name", svg)
+    number = re.compile(r"-?\d+(?:\.\d+)?")
+    return number.split(text), [float(each) for each in number.findall(text)]
+
+
+def test_the_readme_shows_the_answer_as_the_published_records_give_it(tmp_path):
+    drawing = figures.answer(tables.study("cpu"))
+    readme = (paths.root() / "README.md").read_text(encoding="utf-8")
+    alt, file = re.search(r"!\[(.*)\]\((.*)\)", readme).groups()
+    assert alt == drawing.alt
+    assert f"*{drawing.caption}*" in " ".join(readme.split())
+    style.save(drawing.figure, tmp_path / "answer.svg")
+    (text, numbers), (committed, drawn) = (
+        parts(each.read_text(encoding="utf-8")) for each in (tmp_path / "answer.svg", paths.root() / file))
+    assert text == committed, "stale: draw it anew with laghu.cli._draw_headline"
+    assert numbers == pytest.approx(drawn, abs=0.01)
 
 
 def test_a_study_of_one_seed_and_two_rows_is_drawn():

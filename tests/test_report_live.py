@@ -80,7 +80,7 @@ def test_page_and_card_of_a_shipped_model(shipped, folder, tmp_path):
     read = Text(page)
     assert f"{live.megabytes(shipped.small.bytes)}".replace("\xa0", " ") in read.text
     assert f"62.5 %, 24, 2026-11-01, {shipped.teacher.shape.vocab_size}" in read.text
-    assert "under CC0-1.0, the strictest" in read.text and f"{shipped.small.parameters:,}" in read.text
+    assert "under CC0-1.0, which has the most conditions" in read.text and f"{shipped.small.parameters:,}" in read.text
     headings = re.findall(r"<h(\d)>(.*?)<a class=\"headerlink\"", page)
     assert headings[:2] == [("1", "Page"), ("2", "Card")] and headings[-1] == ("2", "Behind")
     assert {level for level, _ in headings[2:-1]} == {"3"} and ("3", "What it must not be used for") in headings

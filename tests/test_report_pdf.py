@@ -104,6 +104,7 @@ def test_the_contents_give_the_page_of_every_chapter(pages):
 
 def test_every_page_but_the_first_has_its_number_and_those_of_chapters_their_title(pages):
     assert pages[0][0] == "A small book" and "1" not in pages[0]
+    assert "executed notebooks, 1 of them." in " ".join(pages[0])
     heads = []
     for number, lines in enumerate(pages[1:], 2):
         assert str(number) in lines[:2]

@@ -33,7 +33,7 @@ STUDENT = {
 }
 RUNS = [{"technique": "baseline"},
         {"technique": "student", "student": STUDENT, "ensemble": {"texts": 60, "epochs": 0.5}}]
-SHIPPED = ["card.md", "manifest.json", "small.onnx.gz", "small.vocabulary.gz", "teacher.onnx.gz",
+SHIPPED = ["LICENSE.txt", "card.md", "manifest.json", "small.onnx.gz", "small.vocabulary.gz", "teacher.onnx.gz",
            "teacher.vocabulary.gz"]
 
 
@@ -126,6 +126,10 @@ def test_the_study_to_be_shipped_names_every_source_and_a_licence_of_each():
     assert [each.rows for each in others] == list(licensed["rows"])
     assert all(each.part_of == "marathi-licensed" and "@" in each.repository for each in others)
     assert origins.strictest([first, *others]) == "CC BY-NC-SA 4.0"
+    assert [each.name for each in origins.share_alike(others)] == ["wikisource", "ntrex128", "sib200_flores",
+                                                                   "ud_marathi"]
+    assert [each.name for each in origins.of_repository(others)] == ["factcrescendo", "inltk_headlines"]
+    assert [each.name for each in origins.stated_elsewhere(others)] == ["tatoeba"]
 
 
 def test_text_without_a_licence_and_encoders_of_others_are_not_given_away():
@@ -154,6 +158,30 @@ def test_the_card_tells_size_quality_sources_terms_and_limits(tmp_path):
     real = card.text(made.model_copy(update={"synthetic": False, "teacher": None}))
     assert "invented" not in real.partition("## Sources")[0] and "one news site" in real
     assert "Its teacher" not in real
+
+
+def test_the_card_says_what_the_licence_does_not_settle(tmp_path):
+    made = make(tmp_path)
+    assert "satisfy" not in card.text(made) and "that of a repository" not in card.text(made)
+    named = {"tree_bank": "CC BY-SA 4.0", "news": "CC BY-NC-SA 4.0", "facts": "MIT (repository)",
+             "flores": "Apache-2.0 (repository); the sentences are FLORES-200, CC BY-SA 4.0",
+             "sentences": "not stated there; Tatoeba sentences, CC BY 2.0 FR", "wiki": "CC0 1.0; CC BY-SA 3.0"}
+    sources = [origin(licence).model_copy(update={"name": name}) for name, licence in named.items()]
+    text = card.text(made.model_copy(update={"origins": sources, "licence": "CC BY-NC-SA 4.0"}))
+    assert ("CC BY-NC-SA 4.0 does not satisfy every source: what is adapted from texts under CC BY-SA "
+            "(tree bank, flores, wiki) may") in text
+    assert "The licence named for facts is that of a repository" in text
+    assert "The repository that sentences came from states no licence" in text
+    same = card.text(made.model_copy(update={"origins": sources[:1], "licence": "CC BY-SA 4.0"}))
+    assert "satisfy" not in same
+
+
+def test_a_notice_beside_the_models_names_their_licence_and_where_it_is_to_be_read(tmp_path):
+    made = make(tmp_path)
+    assert (tmp_path / "LICENSE.txt").read_text(encoding="utf-8") == card.notice(made)
+    assert "CC0-1.0:\nhttps://creativecommons.org/publicdomain/zero/1.0/" in card.notice(made)
+    assert {origins.strictest([origin(licence)]) for licence in ("CC0", "MIT", "Apache-2.0", "CC BY", "CC BY-SA",
+            "CC BY-NC", "CC BY-NC-SA")} == set(origins.ADDRESSES)
 
 
 # ------------------------------------------------------------------------------------------------ a study's model
@@ -208,7 +236,7 @@ def test_shipped_again_it_is_the_same_files_in_place_of_the_old(study, shipped, 
     (folder / "left_over").write_bytes(b"old")
     making.ship(study, folder)
     assert sorted(file.name for file in folder.iterdir()) == SHIPPED
-    for name in SHIPPED[2:]:
+    for name in SHIPPED[3:]:
         assert (folder / name).read_bytes() == (shipped / name).read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
@@ -220,7 +248,7 @@ def test_a_teacher_that_is_too_large_stays_at_home_and_a_small_model_that_is_not
     monkeypatch.setattr(making, "MODEL_LIMIT", made.small.bytes)
     assert made.teacher.bytes > made.small.bytes
     assert making.ship(study, tmp_path / "model").teacher is None
-    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == SHIPPED[:4]
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == SHIPPED[:5]
     monkeypatch.setattr(making, "MODEL_LIMIT", made.small.bytes - 1)
     with pytest.raises(LaghuError, match=r"model of tiny/student-words-seed0 has .* MB; at most .* are shipped"):
         making.ship(study, tmp_path / "other")

@@ -18,6 +18,9 @@ from laghu.report.sphinx_ext import StudyDirective
 from laghu.report.table_nodes import field_list
 
 AUDIT = "audit"
+PROVENANCE = "book/provenance"
+# More commits than these fill lines and tell nobody which record is of which.
+_MOST_COMMITS = 3
 # How records of a kind are called, with the study's name, and what they are.
 _CALLED = {"runs": "study {}", "words": "study {}", "costs": "costs of {}", "backbone": "backbone of {}",
            "benchmark": "benchmark of {}", "shipped": "model given away from {}"}
@@ -61,12 +64,20 @@ class PageFacts(StudyDirective):
         if found:
             facts += [("Machine", [nodes.Text(machines(found))]), ("Measured", [nodes.Text(sources.days(found))])]
         if commits:
-            facts.append(("Commits" if len(set(commits)) > 1 else "Commit", digests(commits)))
+            facts.append(("Commits" if len(set(commits)) > 1 else "Commit", commits_of(self.env, commits)))
         return [field_list(facts)]
 
 
 def machines(found: Sequence[Source]) -> str:
     return "; ".join(dict.fromkeys(filter(None, (source.machine for source in found))))
+
+
+def commits_of(env: BuildEnvironment, commits: Sequence[str]) -> list[nodes.Node]:
+    """The commits, or where they are many how many, with a link to the page that has each beside its record."""
+    different = len(set(commits))
+    if different <= _MOST_COMMITS or env.docname == PROVENANCE:
+        return digests(commits)
+    return [links.page(env, f"{different}, each beside its records", PROVENANCE)]
 
 
 def digests(values: Sequence[str]) -> list[nodes.Node]:

@@ -1,6 +1,6 @@
 """The book as a PDF: its rendered pages in one document, printed by Chromium.
 
-Executed notebooks are left out: they are a thousand pages, which a screen is better for.
+Executed notebooks are left out: they would be most of it, and a screen is better for them.
 
 It is printed twice. The page numbers of the contents are those of the first time, and stay what they are, because
 their place is kept free from the beginning.
@@ -53,7 +53,8 @@ def make(out: Path | None = None) -> Path:
     contents = yaml.safe_load((site.parent / "_toc.yml").read_text(encoding="utf-8"))
     config = yaml.safe_load((paths.root() / "_config.yml").read_text(encoding="utf-8"))
     parts = one_page.parts(site, without_notebooks(contents))
-    return write(parts, list(_imprint(config)), site, browser, site.parent / "laghu.pdf")
+    left_out = len(book.pages(contents)) - len(book.pages(without_notebooks(contents)))
+    return write(parts, list(_imprint(config, left_out)), site, browser, site.parent / "laghu.pdf")
 
 
 def write(book: Sequence[one_page.Part], imprint: Sequence[str], site: Path, browser: Path, target: Path) -> Path:
@@ -167,8 +168,9 @@ def _scripts(site: Path) -> list[str]:
     return [mathjax.as_uri()] if mathjax.is_file() else []
 
 
-def _imprint(config: Mapping[str, str]) -> Iterator[str]:
+def _imprint(config: Mapping[str, str], left_out: int) -> Iterator[str]:
+    """Lines below the title; `left_out` counts the notebooks that are not in the print."""
     yield escape(config["author"])
     yield f"Version {escape(laghu.__version__)}, commit {escape(formats.short(provenance.commit()))}"
     yield '<span lang="mr">लघु</span>, <em>small, light</em>'
-    yield "On a screen, the executed notebook of every run is a page of the book. This print leaves the notebooks out."
+    yield f"Not in this print, and pages of the book on a screen: executed notebooks, {left_out} of them."

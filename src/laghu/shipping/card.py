@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from laghu.records import Estimate, Views
-from laghu.shipping.manifest import Manifest, Model
+from laghu.shipping import origins
+from laghu.shipping.manifest import Manifest, Model, Origin
 
 _CARD = """\
 # A small classifier of Marathi headlines: {study}/{run}
@@ -25,8 +26,8 @@ Not to decide anything about people, not to filter, rank or remove what they wri
 true.
 
 It always answers with one of its topics, also for a text about none of them, in another language or in no language.
-Its probabilities are not calibrated: a high one is no promise. Texts that are no headlines, and Marathi that is not
-written as news is (tweets, Latin script, dialect), were not tested.
+Its probabilities were not tested for calibration: a high one is no promise. Texts that are no headlines, and Marathi
+that is not written as news is (tweets, Latin script, dialect), were not tested.
 
 ## How good it is
 
@@ -43,9 +44,9 @@ The clean view leaves out repeats, texts that stand in another split too, and te
 
 ## Sources and terms
 
-Given away under **{licence}**, the strictest of the licences of what it was trained on. Whether weights are an
-adaptation of the texts that trained them is not settled; these are given away as if they were. Name the sources when
-you pass it on. The first below is the labelled corpus, the others are the unlabelled text `{text}`.
+Given away under **{licence}**, which has the most conditions of the licences of what it was trained on. Whether weights
+are an adaptation of the texts that trained them is not settled; these are given away as if they were.{doubts} Name the
+sources when you pass it on. The first below is the labelled corpus, the others are the unlabelled text `{text}`.
 
 {origins}
 
@@ -60,7 +61,29 @@ _FROM_NEWS = ("The headlines that it learned from are those of one news site, an
               "same. Some of the other texts are tweets, some are abusive, some are machine-translated, and what is "
               "wrong in them may have been learned.")
 _INVENTED = "**It was trained on invented headlines: a specimen for trying out the page, and of no other use.**"
+_CONFLICT = (" If they are, {licence} does not satisfy every source: what is adapted from texts under CC BY-SA "
+             "({names}) may be passed on under CC BY-SA or a licence declared compatible with it, and {licence} is "
+             "neither.")
+_OF_REPOSITORY = (" The licence named for {names} is that of a repository; whether it covers the texts in it is not "
+                  "known.")
+_ELSEWHERE = (" The repository that {names} came from states no licence; the one named is that of the collection "
+              "behind it.")
+_NOTICE = """\
+The models in this folder are given away under {licence}:
+{address}
+
+card.md beside this file says what they were trained on, under which terms, and what is not settled about that.
+The licence at the root of the repository is that of the code, not of the models.
+"""
 _VIEWS = {"published": "As published", "deduplicated": "Each text once", "clean": "Clean"}
+
+
+NOTICE = "LICENSE.txt"
+
+
+def notice(made: Manifest) -> str:
+    """What lies beside the models, for whoever meets the folder without the repository around it."""
+    return _NOTICE.format(licence=made.licence, address=origins.ADDRESSES[made.licence])
 
 
 def text(made: Manifest) -> str:
@@ -80,8 +103,9 @@ def text(made: Manifest) -> str:
             for view, label in _VIEWS.items() for name, model in models.items()
         ]),
         chain="\n".join(f"{number}. {step}" for number, step in enumerate(_steps(made), start=1)),
+        doubts=_doubts(made),
         origins=_table(["Source", "Texts", "Licence, as stated", "From"], [
-            [_plain(origin.name.replace("_", " ")), f"{origin.rows:,}", _plain(origin.licence),
+            [_name(origin), f"{origin.rows:,}", _plain(origin.licence),
              _plain("; ".join(filter(None, [origin.citation, origin.repository])))]
             for origin in made.origins
         ]),
@@ -91,6 +115,21 @@ def text(made: Manifest) -> str:
         ]),
         versions=", ".join(f"{name} {version}" for name, version in sorted(made.versions.items())),
     )
+
+
+def _doubts(made: Manifest) -> str:
+    """What the licence does not settle: a sentence each, with a space before it."""
+    found = [
+        (_CONFLICT, origins.share_alike(made.origins) if made.licence not in origins.SHARE_ALIKE else []),
+        (_OF_REPOSITORY, origins.of_repository(made.origins)),
+        (_ELSEWHERE, origins.stated_elsewhere(made.origins)),
+    ]
+    return "".join(sentence.format(licence=made.licence, names=", ".join(map(_name, sources)))
+                   for sentence, sources in found if sources)
+
+
+def _name(origin: Origin) -> str:
+    return _plain(origin.name.replace("_", " "))
 
 
 def _sizes(models: Sequence[Model]) -> list[list[str]]:

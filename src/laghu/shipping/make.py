@@ -54,6 +54,7 @@ def ship(study: Study, folder: Path) -> Manifest:
         )
         made.save(working)
         (working / manifest.CARD).write_text(card.text(made), encoding="utf-8")
+        (working / card.NOTICE).write_text(card.notice(made), encoding="utf-8")
     return made
 
 

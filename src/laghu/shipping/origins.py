@@ -15,6 +15,18 @@ _TERMS = {
     "CC0": "CC0-1.0", "MIT": "MIT", "Apache-2.0": "Apache-2.0", "CC BY": "CC BY 4.0", "CC BY-SA": "CC BY-SA 4.0",
     "CC BY-NC": "CC BY-NC 4.0", "CC BY-NC-SA": "CC BY-NC-SA 4.0",
 }
+# Where these are to be read.
+ADDRESSES = {
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/legalcode",
+    "MIT": "https://spdx.org/licenses/MIT.html",
+    "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/legalcode",
+    "CC BY-SA 4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
+    "CC BY-NC 4.0": "https://creativecommons.org/licenses/by-nc/4.0/legalcode",
+    "CC BY-NC-SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode",
+}
+# What adaptations of texts under CC BY-SA may be given under.
+SHARE_ALIKE = frozenset({"CC BY-SA 4.0"})
 
 
 def of(spec: RunSpec, corpus: Corpus) -> list[Origin]:
@@ -33,14 +45,31 @@ def of(spec: RunSpec, corpus: Corpus) -> list[Origin]:
 
 
 def strictest(origins: Iterable[Origin]) -> str:
-    """The licence that is given to weights: the strictest of those of their sources.
+    """The licence that is given to weights: of those of their sources, the one with the most conditions.
 
-    Whether weights are an adaptation of texts is not settled. They are given away as if they were.
+    Whether weights are an adaptation of texts is not settled. They are given away as if they were. It is no licence
+    that satisfies all sources where these exclude each other; `share_alike` has those for which it may be the wrong
+    one.
 
     Raises:
         LaghuError: a licence is none that can be put in order here.
     """
     return list(_TERMS.values())[max(_strictness(origin) for origin in origins)]
+
+
+def share_alike(origins: Iterable[Origin]) -> list[Origin]:
+    """Those of whose texts an adaptation may be passed on under CC BY-SA, and not with NonCommercial added."""
+    return [origin for origin in origins if "CC BY-SA" in origin.licence]
+
+
+def of_repository(origins: Iterable[Origin]) -> list[Origin]:
+    """Those for which nothing but the licence of a repository is known."""
+    return [origin for origin in origins if origin.licence.endswith("(repository)")]
+
+
+def stated_elsewhere(origins: Iterable[Origin]) -> list[Origin]:
+    """Those whose licence is not stated where they were taken from, but where they come from."""
+    return [origin for origin in origins if origin.licence.startswith("not stated there;")]
 
 
 def _strictness(origin: Origin) -> int:
