@@ -18,13 +18,13 @@ from laghu.benchmark import record as benchmark
 from laghu.records import TokenRecord, _Part
 from laghu.report import formats, tables, tokens
 from laghu.report.rows import GROUPS, Row, row_of
-from laghu.report.style import LOOKS, MUTED, Look, on_dark
+from laghu.report.style import LOOKS, Look, on_dark
 from laghu.spec import Study
 
 VIEWS = ("clean", "deduplicated", "published")
 # The group of a benchmark's contenders that are no row of a study; the groups of all others are those of `rows.GROUPS`.
 PEERS = "peers"
-_LOOKS = LOOKS | {PEERS: Look(MUTED, (4, 1, 45))}
+MARKS = LOOKS | {PEERS: Look("#4d4d4d", (4, 1, 0), 1.5)}
 # The one contender of a benchmark that is given token ids, by its step; the others are given texts.
 TOKENISED = "tokenised beforehand"
 # How integers are called in the records of rows and in those of contenders.
@@ -255,8 +255,8 @@ def _mean(name: str, points: Sequence[Point]) -> Point:
 def techniques() -> list[Technique]:
     """All that a point can be of, as the figures of the book draw them, in the order of every table."""
     labels = GROUPS | {PEERS: "What others offer"}
-    return [Technique(key=key, label=label, color=_LOOKS[key].color, on_dark=on_dark(_LOOKS[key].color),
-                      path=_svg_path(_LOOKS[key].marker)) for key, label in labels.items()]
+    return [Technique(key=key, label=label, color=MARKS[key].color, on_dark=on_dark(MARKS[key].color),
+                      path=_svg_path(MARKS[key])) for key, label in labels.items()]
 
 
 def shown(axis: Axis, value: float | None) -> str:
@@ -296,10 +296,10 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
-def _svg_path(marker: Any) -> str:
-    """A matplotlib marker as an SVG path; SVG counts downwards."""
-    style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform())
+def _svg_path(look: Look) -> str:
+    """The marker of a look as an SVG path; SVG counts downwards."""
+    style = MarkerStyle(look.marker)
+    outline = style.get_path().transformed(style.get_transform().scale(look.size**0.5))
     letters: Mapping[int, str] = {outline.MOVETO: "M", outline.LINETO: "L", outline.CURVE3: "Q", outline.CURVE4: "C",
                                   outline.CLOSEPOLY: "Z"}
     drawn = []
