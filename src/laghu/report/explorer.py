@@ -5,6 +5,7 @@ records; an axis says by what they are multiplied to be read. What two points ha
 front is said by their axes: `bound_to`. `Explorer` describes every field of the JSON that the page and its readers get.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -72,7 +73,7 @@ class Collection(_Part):
 class Point(_Part):
     """A run, or the mean over the seeds of a row; a measure that it lacks is None."""
 
-    id: str
+    id: str = Field(description="that no other run, or no other mean, has")
     collection: str
     label: str
     technique: str
@@ -231,13 +232,19 @@ def of_benchmark(measured: benchmark.BenchmarkRecord, collection: Collection) ->
 def means(runs: Iterable[Point]) -> list[Point]:
     """Mean and sample standard deviation over seeds of what is else the same, in the order of the first of each.
 
-    A measure has a mean where every seed has it: a training that was interrupted leaves its cost unknown.
+    A measure has a mean where every seed has it: a training that was interrupted leaves its cost unknown. Where a row
+    has several means, as of two machines, all but the first have their number in their ids.
     """
     alike: dict[tuple[str, ...], list[Point]] = {}
     for run in runs:
         key = (run.collection, row_of(run.id), run.precision, run.machine, run.timing)
         alike.setdefault(key, []).append(run)
-    return [_mean(name, points) for (_, name, *_), points in alike.items()]
+    of_row: Counter[str] = Counter()
+    found = []
+    for (_, row, *_), points in alike.items():
+        of_row[row] += 1
+        found.append(_mean(row if of_row[row] == 1 else f"{row}@{of_row[row]}", points))
+    return found
 
 
 def _mean(name: str, points: Sequence[Point]) -> Point:
@@ -274,7 +281,7 @@ def csv(points: Sequence[Point], collections: Sequence[Collection]) -> pd.DataFr
         {"id": point.id, "study": of[point.collection].title, "corpus": of[point.collection].corpus,
          "measure": of[point.collection].measure, "run": point.label, "technique": point.technique,
          "precision": point.precision, "seeds": " ".join(map(str, point.seeds)), "machine": point.machine,
-         "timing": point.timing, "commits": " ".join(point.commits), **dict(zip(FIELDS, point.values, strict=True))}
+         "timing": point.timing, "energy": point.energy, "commits": " ".join(point.commits), **dict(zip(FIELDS, point.values, strict=True))}
         for point in points
     ])
 
