@@ -16,7 +16,7 @@ from pydantic import Field
 
 from laghu import paths
 from laghu.benchmark import record as benchmark
-from laghu.records import TokenRecord, _Part
+from laghu.records import Part, TokenRecord
 from laghu.report import formats, tables, tokens
 from laghu.report.rows import GROUPS, Row, row_of
 from laghu.report.style import LOOKS, Look, on_dark
@@ -34,7 +34,7 @@ _PARTS = ("gpu", "cpu", "ram")
 _MEASURES = {"ner": "F1 of entities", "pos": "Accuracy of words"}
 
 
-class Axis(_Part):
+class Axis(Part):
     """A measure to lay along an axis."""
 
     key: str
@@ -50,7 +50,7 @@ class Axis(_Part):
     )
 
 
-class Technique(_Part):
+class Technique(Part):
     """What points of one colour and one marker have in common."""
 
     key: str
@@ -60,7 +60,7 @@ class Technique(_Part):
     path: str = Field(description="the marker as an SVG path of about one unit around the origin")
 
 
-class Collection(_Part):
+class Collection(Part):
     """Runs of one study on one corpus, or the contenders of its benchmark."""
 
     key: str
@@ -70,7 +70,7 @@ class Collection(_Part):
     synthetic: bool
 
 
-class Point(_Part):
+class Point(Part):
     """A run, or the mean over the seeds of a row; a measure that it lacks is None."""
 
     id: str = Field(description="that no other run, or no other mean, has")
@@ -89,7 +89,7 @@ class Point(_Part):
     deviations: list[float | None] | None = Field(description="standard deviation over the seeds; None for one seed")
 
 
-class Explorer(_Part):
+class Explorer(Part):
     """All that the page needs."""
 
     axes: list[Axis]
@@ -281,7 +281,8 @@ def csv(points: Sequence[Point], collections: Sequence[Collection]) -> pd.DataFr
         {"id": point.id, "study": of[point.collection].title, "corpus": of[point.collection].corpus,
          "measure": of[point.collection].measure, "run": point.label, "technique": point.technique,
          "precision": point.precision, "seeds": " ".join(map(str, point.seeds)), "machine": point.machine,
-         "timing": point.timing, "energy": point.energy, "commits": " ".join(point.commits), **dict(zip(FIELDS, point.values, strict=True))}
+         "timing": point.timing, "energy": point.energy, "commits": " ".join(point.commits),
+         **dict(zip(FIELDS, point.values, strict=True))}
         for point in points
     ])
 
