@@ -58,8 +58,8 @@ def _render(home: Path) -> None:
         Sphinx(
             home, None, home / "html", home / "doctrees", "html", status=None, warningiserror=True,
             confoverrides={
-                "extensions": ["myst_nb", *(f"laghu.report.{name}_ext" for name in
-                                            ("quick", "sphinx", "tokens", "languages", "search", "accessibility", "policy"))],
+                "extensions": ["myst_nb", *(f"laghu.report.{name}_ext" for name in (
+                    "quick", "sphinx", "tokens", "languages", "search", "accessibility", "policy"))],
                 "myst_enable_extensions": ["colon_fence"], "nb_execution_mode": "off", "smartquotes": False,
                 # As the book looks: the policy forbids what other themes write into their pages.
                 "html_theme": "sphinx_book_theme", "templates_path": [str(_BOOK / "_templates")],

@@ -111,9 +111,24 @@ def test_only_the_job_that_publishes_may_write_and_only_from_main(workflow):
     assert "refs/heads/main" in publish["if"] and "push" in publish["if"] and publish["needs"] == "book"
 
 
+def test_what_is_of_others_gets_no_token(workflow):
+    for name, job in workflow["jobs"].items():
+        others = [step for step in job["steps"] if not step.get("uses", "actions/").startswith("actions/")]
+        for step in others:
+            assert step["with"]["token"] == "" and job["permissions"] == {"contents": "read"}, name
+            (checkout,) = [each for each in job["steps"] if each.get("uses", "").startswith("actions/checkout@")]
+            assert checkout["with"]["persist-credentials"] is False
+    assert "lycheeverse/lychee-action" in workflow["text"]
+
+
+def test_the_workflow_shows_what_tests_would_be_skipped_without(workflow):
+    runs = [step.get("run") for step in workflow["jobs"]["book"]["steps"]]
+    assert runs.index("google-chrome --version") < runs.index("node --version") < runs.index(".ci/run")
+
+
 def test_the_workflow_runs_what_any_machine_can_run(workflow):
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert ".ci/run" in runs
     assert "make pdf" in runs
-    assert set(runs) <= {".ci/run", "make pdf", "google-chrome --version"}
+    assert set(runs) <= {".ci/run", "make pdf", "google-chrome --version", "node --version"}
     assert "secrets." not in workflow["text"]

@@ -68,8 +68,13 @@ def test_what_does_not_go_together_is_said_and_cannot_be_run(controls):
 
 
 def test_an_error_is_text(controls, monkeypatch):
-    def fail(run, tell):
+    def fail(run, begin, tell):
+        begin("Teacher")
         tell("<b>Corpus</b>")
+        assert controls.progress.value == "&lt;b&gt;Corpus&lt;/b&gt;"
+        # The bar is moved by steps alone, whatever a training has to say.
+        tell("Measurement")
+        assert controls.bar.value == 2
         raise LaghuError("no <script>alert(1)</script> & no corpus")
 
     monkeypatch.setattr(lab, "make", fail)

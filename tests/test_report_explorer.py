@@ -41,6 +41,11 @@ def fake_points(changed=None):
     return explorer.of_texts(tables.derived(records.frame(loaded)), TEXTS)
 
 
+def unique(points):
+    ids = [point.id for point in points]
+    return len(set(ids)) == len(ids)
+
+
 def at(content, field):
     for part in field.split("."):
         content = content and content.get(part)
@@ -161,6 +166,7 @@ def test_seeds_from_two_machines_have_a_mean_each():
     means = [point for point in explorer.means(fake_points(moved)) if point.label == "Baseline"]
     assert [(point.machine, point.seeds) for point in means] == [
         ("Invented CPU, 2 threads", [1, 2]), ("Invented CPU, 8 threads", [3])]
+    assert unique(explorer.means(fake_points(moved)))
 
 
 @pytest.mark.parametrize("changed", [{"engine": "another"}, {"sequence_length": 64}, {"throughput_batch_size": 8},
@@ -173,6 +179,17 @@ def test_seeds_timed_in_two_ways_have_a_mean_each(changed):
     means = [point for point in explorer.means(fake_points(retimed)) if point.label == "Baseline"]
     assert [point.seeds for point in means] == [[1, 2], [3]]
     assert means[0].timing != means[1].timing
+    assert unique(explorer.means(fake_points(retimed)))
+
+
+def test_seeds_in_two_precisions_have_a_mean_each():
+    def rounded(record):
+        timing = record.timing.model_copy(update={"precision": "bf16"} if record.seed == 3 else {})
+        return record.model_copy(update={"timing": timing})
+
+    means = explorer.means(fake_points(rounded))
+    assert {tuple(point.seeds) for point in means if point.label == "Baseline"} == {(1, 2), (3,)}
+    assert unique(means)
 
 
 def test_two_corpora_of_one_study_are_two_collections(monkeypatch):

@@ -112,7 +112,7 @@
     status.setAttribute("role", "status");
     article.append(status);
     for (const table of article.querySelectorAll("table")) {
-      if (!table.closest(".laghu-tradeoff, .laghu-own-order")) makeSortable(table, status);
+      if (!table.closest(".laghu-tradeoff")) makeSortable(table, status);
     }
   }
 

@@ -47,11 +47,12 @@ def changed(run: RunSpec, pruning_level: float, distillation: str, temperature: 
     })
 
 
-def make(run: RunSpec, tell: Callable[[str], None]) -> RunRecord:
+def make(run: RunSpec, begin: Callable[[str], None], tell: Callable[[str], None]) -> RunRecord:
     """Train, or find, what the run needs and measure it; its record is saved.
 
     Args:
-        tell: is told the name of each step as it begins, then how far its training has come.
+        begin: is told the name of each step as it begins, one of `_STEPS`.
+        tell: is told how far a training has come.
 
     Raises:
         LaghuError: this machine can't do it, or the corpus is not to be had.
@@ -62,13 +63,13 @@ def make(run: RunSpec, tell: Callable[[str], None]) -> RunRecord:
 
     started = datetime.now(UTC)
     with progress.told(tell):
-        tell("Corpus")
+        begin("Corpus")
         data = experiment.begin(run)
-        tell("Teacher")
+        begin("Teacher")
         teacher = experiment.teacher(run, data)
-        tell("Compression")
+        begin("Compression")
         stages = dispatch.compress(run, data, teacher)
-        tell("Measurement")
+        begin("Measurement")
         record = assessment.measure(run, data, stages, teacher, started)
     record.save()
     return record
@@ -148,18 +149,20 @@ class Lab:
         try:
             for each in wanted:
                 self._say(f"Running {each.run}.")
-                self.records.append(make(each, self._tell))
+                self.records.append(make(each, self._begin, self._tell))
                 self.table.value = _table(self.records)
             self._say(f"Done: {run.run}. Its record is in results/{run.study}.")
         except LaghuError as error:
             self._refuse(error)
         finally:
+            self.bar.value = 0
             self._tell("")
 
+    def _begin(self, step: str) -> None:
+        self.bar.value = 1 + _STEPS.index(step)
+        self._tell(step)
+
     def _tell(self, line: str) -> None:
-        """A step that begins moves the bar; the empty line puts it back."""
-        if line in ("", *_STEPS):
-            self.bar.value = ("", *_STEPS).index(line)
         self.progress.value = escape(line)
 
     def _say(self, text: str) -> None:

@@ -20,7 +20,8 @@ _listeners: list[Callable[[str], None]] = []
 
 @contextmanager
 def told(listener: Callable[[str], None]) -> Iterator[None]:
-    """Trainings in this process tell `listener` their line, and show it nowhere else in the notebook."""
+    """Trainings in this process tell `listener` their line instead of showing it below a cell; a terminal that watches
+    still has it."""
     _listeners.append(listener)
     try:
         yield

@@ -24,11 +24,11 @@ TokenScore = Literal[
 ]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parameters(_Part):
+class Parameters(Part):
     """Numbers of parameters; shared ones count once."""
 
     total: int
@@ -36,7 +36,7 @@ class Parameters(_Part):
     encoder: int | None = None
 
 
-class Estimate(_Part):
+class Estimate(Part):
     """A fraction with its 95 % bootstrap interval over the test rows."""
 
     value: float = Field(ge=0, le=1)
@@ -44,7 +44,7 @@ class Estimate(_Part):
     high: float = Field(ge=0, le=1)
 
 
-class Views(_Part):
+class Views(Part):
     """One statistic on three views of the test split: all rows, first occurrences, and clean rows."""
 
     published: Estimate
@@ -52,7 +52,7 @@ class Views(_Part):
     clean: Estimate
 
 
-class Rows(_Part):
+class Rows(Part):
     """Rows in each view of the test split."""
 
     published: int
@@ -60,7 +60,7 @@ class Rows(_Part):
     clean: int
 
 
-class McNemar(_Part):
+class McNemar(Part):
     """Exact paired test on the clean view against the baseline of the same seed."""
 
     against: str
@@ -69,14 +69,14 @@ class McNemar(_Part):
     p_value: float
 
 
-class Latency(_Part):
+class Latency(Part):
     """Milliseconds for one batch of one text."""
 
     p50: float
     p95: float
 
 
-class SpeedUp(_Part):
+class SpeedUp(Part):
     """Baseline's time over this run's, measured in turns: median and quartiles of the paired ratios."""
 
     median: float
@@ -84,7 +84,7 @@ class SpeedUp(_Part):
     high: float
 
 
-class Timing(_Part):
+class Timing(Part):
     """Conditions of the timings; two timings compare only where these are equal."""
 
     engine: str
@@ -99,7 +99,7 @@ class Timing(_Part):
     )
 
 
-class InferenceEnergy(_Part):
+class InferenceEnergy(Part):
     """Energy of classifying, over a window of the given seconds, per 1,000 texts."""
 
     kwh_per_1000_documents: float
@@ -109,7 +109,7 @@ class InferenceEnergy(_Part):
     window_seconds: float
 
 
-class StageReport(_Part):
+class StageReport(Part):
     """A trained stage that led to the run's model, with its own cost."""
 
     name: str
@@ -121,7 +121,7 @@ class StageReport(_Part):
     co2e_kg: float
 
 
-class _Stored(_Part):
+class Stored(Part):
     """A record in a file of its own, written whole or not at all."""
 
     @property
@@ -170,7 +170,7 @@ class _Stored(_Part):
             raise LaghuError(f"{file} is not a record: {where}: {first['msg']}; delete it and run it again") from None
 
 
-class RunRecord(_Stored):
+class RunRecord(Stored):
     """Everything that is known about one run. Fractions are in 0..1, times in the unit of their name."""
 
     study: str
@@ -237,7 +237,7 @@ class RunRecord(_Stored):
         return paths.results(self.study) / f"{self.run}.json"
 
 
-class BatchLatency(_Part):
+class BatchLatency(Part):
     """Milliseconds for one batch, over the turns: median, 95th percentile, lower and upper quartile."""
 
     p50: float
@@ -246,7 +246,7 @@ class BatchLatency(_Part):
     high: float
 
 
-class CostCell(_Part):
+class CostCell(Part):
     """One row at one sequence length and batch size. What was not measured is None."""
 
     row: str
@@ -266,7 +266,7 @@ class CostCell(_Part):
     energy: InferenceEnergy | None = Field(None, description="at the largest batch of each length only")
 
 
-class CostRecord(_Stored):
+class CostRecord(Stored):
     """What the rows of the paper's Table I cost in one precision, on random weights of the settings' shape."""
 
     study: str
@@ -287,7 +287,7 @@ class CostRecord(_Stored):
         return cost_file(self.study, self.precision)
 
 
-class Counts(_Part):
+class Counts(Part):
     """How many entities of one kind, or words of one tag, are right, true and predicted."""
 
     right: int
@@ -295,7 +295,7 @@ class Counts(_Part):
     predicted: int
 
 
-class TokenRecord(_Stored):
+class TokenRecord(Stored):
     """Everything that is known about one run on labelled words; see `RunRecord` for what the two have in common."""
 
     study: str
@@ -361,14 +361,14 @@ class TokenRecord(_Stored):
         return token_file(self.study, self.run)
 
 
-class Loss(_Part):
+class Loss(Part):
     """Masked-language-model loss, mean since the entry before."""
 
     step: int
     loss: float
 
 
-class PretrainingRecord(_Stored):
+class PretrainingRecord(Stored):
     """How the backbone of a study was pretrained: how much text, how fast, at what cost."""
 
     study: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
@@ -626,7 +625,7 @@ class Study(_Settings):
     @lru_cache(maxsize=16)  # the book asks for a study at each of its runs
     def _parsed(cls, name: str, text: str) -> Self:
         """The study that a file of that name with that text holds."""
-        file = Path(f"{name}.yaml")
+        file = f"{name}.yaml"
         try:
             content = yaml.safe_load(text)
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
@@ -634,20 +633,20 @@ class Study(_Settings):
             words = content.pop("tokens", [])
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
-            raise LaghuError(f"{file.name}: needs title, seeds, common and runs as YAML; {reason}") from error
+            raise LaghuError(f"{file}: needs title, seeds, common and runs as YAML; {reason}") from error
         if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)
                 and all(isinstance(row, dict) for row in rows)):
-            raise LaghuError(f"{file.name}: seeds must be a list, common a mapping and runs a list of mappings")
+            raise LaghuError(f"{file}: seeds must be a list, common a mapping and runs a list of mappings")
         for key, value in {"cost": cost, "bench": bench}.items():
             if not isinstance(value, dict | None):
-                raise LaghuError(f"{file.name}: {key} = {value!r} must be a mapping")
+                raise LaghuError(f"{file}: {key} = {value!r} must be a mapping")
         if not (isinstance(words, list) and all(isinstance(row, dict) for row in words)):
-            raise LaghuError(f"{file.name}: tokens must be a list of mappings")
+            raise LaghuError(f"{file}: tokens must be a list of mappings")
         for own in (row["seeds"] for row in rows if "seeds" in row):
             if not (isinstance(own, list) and own and all(seed in seeds for seed in own)):
-                raise LaghuError(f"{file.name}: a row's seeds = {own!r} must be a list of some of the study's {seeds}")
+                raise LaghuError(f"{file}: a row's seeds = {own!r} must be a list of some of the study's {seeds}")
         if content:
-            raise LaghuError(f"{file.name}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
+            raise LaghuError(f"{file}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
                              "and optionally cost, bench, tokens and ships")
         runs = tuple(
             checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed})
@@ -660,16 +659,16 @@ class Study(_Settings):
         names = [run.run for run in runs]
         listed = [*names, *(run.run for run in tokens)]
         if repeated := sorted({run for run in listed if listed.count(run) > 1}):
-            raise LaghuError(f"{file.name}: lists {', '.join(repeated)} more than once")
+            raise LaghuError(f"{file}: lists {', '.join(repeated)} more than once")
         if ships is not None and ships not in names:
-            raise LaghuError(f"{file.name}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
+            raise LaghuError(f"{file}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
         if any(run.run == ships and run.technique in ("classical", "quantization") for run in runs):
-            raise LaghuError(f"{file.name}: ships = {ships!r} gives no checkpoint for transformers; name another run")
+            raise LaghuError(f"{file}: ships = {ships!r} gives no checkpoint for transformers; name another run")
         cost = None if cost is None else checked(CostSpec, cost)
         bench = None if bench is None else checked(BenchSpec, bench)
         for row in [step.run for step in bench.path] if bench else []:
             if f"{row}-seed{bench.seed}" not in names:
-                raise LaghuError(f"{file.name}: bench.path names {row!r}, which has no run with seed {bench.seed}")
+                raise LaghuError(f"{file}: bench.path names {row!r}, which has no run with seed {bench.seed}")
         return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships, bench=bench)
 
     def find(self, run: str) -> RunSpec:

@@ -7,7 +7,6 @@ error to the console, threw one, or asked another host for anything. URLs are re
         page.goto("book/explorer.html")
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,10 +18,12 @@ from typing import TYPE_CHECKING
 import pytest
 from screens import SIZES, THEMES
 
+from laghu.errors import LaghuError
+from laghu.report import pdf
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -68,9 +69,10 @@ def server(site: Path, serve: Callable[[Path], str]) -> str:
 def browser() -> Iterator["Browser"]:
     """Chromium, once for a file: Playwright keeps an event loop running, which other files' tests must not meet."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    executable = next(filter(None, map(shutil.which, _CHROMIUMS)), None)
-    if executable is None:
-        pytest.skip(f"no Chromium: none of {', '.join(_CHROMIUMS)} is on the PATH")
+    try:
+        executable = pdf.chromium()
+    except LaghuError as missing:
+        pytest.skip(str(missing))
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=executable, args=[*_FLAGS])
         yield browser

@@ -37,7 +37,7 @@ globalThis.laghu = (function () {
     return Math.min(Math.max(2 - magnitude, 0), 6);
   }
 
-  /** Option elements; of an object in which keys are headings, grouped. */
+  /** Option elements of pairs of a value and its text. */
   function options(entries, chosen) {
     return entries.map(([value, text]) => html("option", { value, selected: value === chosen }, text));
   }

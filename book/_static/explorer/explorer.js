@@ -181,18 +181,18 @@
     return `The points drawn, by “${title(data, state, y.axis)}”, best first.${spread} ${conditions}`.trim();
   }
 
-  /** The points drawn as CSV, measures in the units of the records. */
+  /** The points drawn as CSV, measures in the units of the records; headings as in `laghu.report.explorer.csv`. */
   function csv(data, found) {
     const quoted = (value) => {
       const text = String(value ?? "");
       return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     const heading = ["id", "study", "corpus", "measure", "run", "technique", "precision", "seeds", "machine", "timing",
-      "commits", ...data.axes.map((axis) => axis.field), "front"];
+      "energy", "commits", ...data.axes.map((axis) => axis.field), "front"];
     const lines = found.shown.map((point) => {
       const { title: study, corpus, measure } = collectionOf(data, point);
       return [point.id, study, corpus, measure, point.label, point.technique, point.precision, point.seeds.join(" "),
-        point.machine, point.timing, point.commits.join(" "), ...point.values, point.front];
+        point.machine, point.timing, point.energy, point.commits.join(" "), ...point.values, point.front];
     });
     return [heading, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
   }
@@ -419,7 +419,7 @@
   function followPoints(parts, contentOf) {
     const { picture, stage, card: place } = parts;
     const of = (event) => event.target.closest?.("a.laghu-point");
-    let touched = null;
+    let [pressed, touched] = ["", null];
     const open = (event) => {
       const link = of(event);
       if (link) showCard(parts, contentOf(link.dataset.id), link);
@@ -435,9 +435,11 @@
     // Not of the picture: an SVG that listens for focus takes part in it itself, in Chromium.
     stage.addEventListener("focusin", open);
     stage.addEventListener("focusout", close);
+    picture.addEventListener("pointerdown", (event) => { pressed = event.pointerType; });
     picture.addEventListener("click", (event) => {
       const link = of(event);
-      if (link && event.pointerType === "touch" && touched !== link) {
+      // Older versions of Safari do not say with a click what made it.
+      if (link && (event.pointerType ?? pressed) === "touch" && touched !== link) {
         event.preventDefault();
         touched = link;
         open(event);

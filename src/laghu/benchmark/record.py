@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from laghu import paths
-from laghu.records import Source, _Part, _Stored
+from laghu.records import Part, Source, Stored
 
 Kind = Literal["path", "alternative", "peer"]
 
 
-class Quartiles(_Part):
+class Quartiles(Part):
     """Over the turns."""
 
     median: float
@@ -28,7 +28,7 @@ class Quartiles(_Part):
         return cls(median=median, low=low, high=high)
 
 
-class Energy(_Part):
+class Energy(Part):
     """Of classifying 1,000 documents."""
 
     kwh: float
@@ -36,7 +36,7 @@ class Energy(_Part):
     window_seconds: float
 
 
-class Contender(_Part):
+class Contender(Part):
     """A way from text to label, and what it gives."""
 
     name: str
@@ -56,7 +56,7 @@ class Contender(_Part):
     energy: Energy | None
 
 
-class Growth(_Part):
+class Growth(Part):
     """A stream of headlines through the last contender of the path."""
 
     documents: int
@@ -66,7 +66,7 @@ class Growth(_Part):
     memory_mb: float = Field(description="most that the process held, less what it held before the stream, 10^6 bytes")
 
 
-class PrunedShape(_Part):
+class PrunedShape(Part):
     """The same shape with fewer FFN neurons, in one engine, without padding."""
 
     engine: str
@@ -78,7 +78,7 @@ class PrunedShape(_Part):
     bound: float = Field(description="ratio of the operations")
 
 
-class Tokenising(_Part):
+class Tokenising(Part):
     """Microseconds a headline on all threads, in each way."""
 
     library_threads: float = Field(description="the library as it is, chunk after chunk, in threads of its own")
@@ -86,7 +86,7 @@ class Tokenising(_Part):
     prepared: float = Field(description="`tokenization.Prepared`, a chunk in each thread")
 
 
-class _Measured(_Stored):
+class _Measured(Stored):
     """Of which study, and where it comes from."""
 
     study: str

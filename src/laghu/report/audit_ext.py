@@ -105,8 +105,7 @@ class AuditKinds(StudyDirective):
         rows = {kind: int(mask.sum()) for kind, mask in audit.kinds_of(number("headlines.test.marks")).items()}
         text = numbers.map(written).rename(
             index=lambda name: Row.parse(name).label, columns=lambda kind: f"{_KINDS[kind]} ({rows[kind]:,})")
-        file = self.generated(argument, "audit-kinds.csv")
-        numbers.rename_axis("row").to_csv(file)
+        file = self.written(argument, "audit-kinds.csv", numbers.rename_axis("row").to_csv)
         table = table_of(text)
         table.insert(0, nodes.title("", "", *self.caption("", sphinx_ext.study(argument))))
         self.add_name(table)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import yaml
 
@@ -76,8 +77,13 @@ def _arxiv(identifiers: Sequence[Mapping[str, str]]) -> str | None:
 def _key(work: Mapping[str, Any], year: str) -> str:
     """The first author's name, the year and the title's first word of weight, e.g. mirashi2024importance."""
     first = work["authors"][0]
-    name = first["family-names"] if "family-names" in first else work["title"].split(":")[0]
     if "family-names" not in first:
-        return f"{name.lower()}{year}"
-    word = next(word for word in work["title"].lower().split() if len(word) > 4)
-    return f"{name.lower()}{year}{word}"
+        return f"{_letters(work['title'].split(':')[0])}{year}"
+    words = [letters for letters in map(_letters, work["title"].split()) if letters]
+    of_weight = next((word for word in words if len(word) > 4), "".join(words[:1]))
+    return f"{_letters(first['family-names'])}{year}{of_weight}"
+
+
+def _letters(text: str) -> str:
+    """What BibTeX takes in a key: the letters, small and without accents."""
+    return "".join(filter(str.isalpha, normalize("NFKD", text.lower())))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -100,11 +99,7 @@ class ClaimsTable(SphinxDirective):
         """A link to the file of all claims, if it has been written."""
         if not audit.file().is_file():
             return []
-        target = "/" + audit.file().relative_to(self.env.srcdir).as_posix()
-        link = addnodes.download_reference("", "", nodes.inline("", "Data (CSV)"), reftarget=target,
-                                           refdoc=self.env.docname)
-        records = links.reference(self.env, "Records", ANCHOR)
-        return [nodes.paragraph("", "", link, nodes.Text(" · "), records, classes=["laghu-data"])]
+        return [links.data(self.env, audit.file(), ANCHOR)]
 
 
 def _table(title: str, found: list[Claim]) -> nodes.table:

@@ -5,6 +5,7 @@ precisions, `precision`) and `cost-figure` (argument: speed-bound; options `stud
 {pretraining}`gpu#tokens_per_second`, a number of a study's backbone. What has not been measured yet says so.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -58,8 +59,8 @@ class CostTable(StudyDirective):
                 caption = cost.across_precisions_caption(costs, length, batch)
             case _:
                 raise LaghuError(f"no cost table {argument!r}; there are speed, use and precisions")
-        file = self.generated(study, f"cost-{argument}-{length}-{batch}-{self.options.get('precision', 'all')}.csv")
-        numbers.to_csv(file)
+        name = f"cost-{argument}-{length}-{batch}-{self.options.get('precision', 'all')}.csv"
+        file = self.written(study, name, numbers.to_csv)
         table = table_of(text)
         table.insert(0, nodes.title("", caption))
         self.add_name(table)
@@ -80,9 +81,8 @@ class CostFigure(StudyDirective):
         if not costs:
             return [_not_measured(study)]
         drawing = cost.speed_bound(costs)
-        image, data = self.generated(study, "cost-speed-bound.svg"), self.generated(study, "cost-speed-bound.csv")
-        style.save(drawing.figure, image)
-        drawing.data.to_csv(data, index=False)
+        image = self.written(study, "cost-speed-bound.svg", partial(style.save, drawing.figure))
+        data = self.written(study, "cost-speed-bound.csv", partial(drawing.data.to_csv, index=False))
         return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_cost(costs[0]).anchor)]
 
 

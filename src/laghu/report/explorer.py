@@ -5,6 +5,7 @@ records; an axis says by what they are multiplied to be read. What two points ha
 front is said by their axes: `bound_to`. `Explorer` describes every field of the JSON that the page and its readers get.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -15,16 +16,16 @@ from pydantic import Field
 
 from laghu import paths
 from laghu.benchmark import record as benchmark
-from laghu.records import TokenRecord, _Part
+from laghu.records import Part, TokenRecord
 from laghu.report import formats, tables, tokens
 from laghu.report.rows import GROUPS, Row, row_of
-from laghu.report.style import LOOKS, MUTED, Look, on_dark
+from laghu.report.style import LOOKS, Look, on_dark
 from laghu.spec import Study
 
 VIEWS = ("clean", "deduplicated", "published")
 # The group of a benchmark's contenders that are no row of a study; the groups of all others are those of `rows.GROUPS`.
 PEERS = "peers"
-_LOOKS = LOOKS | {PEERS: Look(MUTED, (4, 1, 45))}
+MARKS = LOOKS | {PEERS: Look("#4d4d4d", (4, 1, 0), 1.5)}
 # The one contender of a benchmark that is given token ids, by its step; the others are given texts.
 TOKENISED = "tokenised beforehand"
 # How integers are called in the records of rows and in those of contenders.
@@ -33,7 +34,7 @@ _PARTS = ("gpu", "cpu", "ram")
 _MEASURES = {"ner": "F1 of entities", "pos": "Accuracy of words"}
 
 
-class Axis(_Part):
+class Axis(Part):
     """A measure to lay along an axis."""
 
     key: str
@@ -49,7 +50,7 @@ class Axis(_Part):
     )
 
 
-class Technique(_Part):
+class Technique(Part):
     """What points of one colour and one marker have in common."""
 
     key: str
@@ -59,7 +60,7 @@ class Technique(_Part):
     path: str = Field(description="the marker as an SVG path of about one unit around the origin")
 
 
-class Collection(_Part):
+class Collection(Part):
     """Runs of one study on one corpus, or the contenders of its benchmark."""
 
     key: str
@@ -69,10 +70,10 @@ class Collection(_Part):
     synthetic: bool
 
 
-class Point(_Part):
+class Point(Part):
     """A run, or the mean over the seeds of a row; a measure that it lacks is None."""
 
-    id: str
+    id: str = Field(description="that no other run, or no other mean, has")
     collection: str
     label: str
     technique: str
@@ -88,7 +89,7 @@ class Point(_Part):
     deviations: list[float | None] | None = Field(description="standard deviation over the seeds; None for one seed")
 
 
-class Explorer(_Part):
+class Explorer(Part):
     """All that the page needs."""
 
     axes: list[Axis]
@@ -231,13 +232,19 @@ def of_benchmark(measured: benchmark.BenchmarkRecord, collection: Collection) ->
 def means(runs: Iterable[Point]) -> list[Point]:
     """Mean and sample standard deviation over seeds of what is else the same, in the order of the first of each.
 
-    A measure has a mean where every seed has it: a training that was interrupted leaves its cost unknown.
+    A measure has a mean where every seed has it: a training that was interrupted leaves its cost unknown. Where a row
+    has several means, as of two machines, all but the first have their number in their ids.
     """
     alike: dict[tuple[str, ...], list[Point]] = {}
     for run in runs:
         key = (run.collection, row_of(run.id), run.precision, run.machine, run.timing)
         alike.setdefault(key, []).append(run)
-    return [_mean(name, points) for (_, name, *_), points in alike.items()]
+    of_row: Counter[str] = Counter()
+    found = []
+    for (_, row, *_), points in alike.items():
+        of_row[row] += 1
+        found.append(_mean(row if of_row[row] == 1 else f"{row}@{of_row[row]}", points))
+    return found
 
 
 def _mean(name: str, points: Sequence[Point]) -> Point:
@@ -255,8 +262,8 @@ def _mean(name: str, points: Sequence[Point]) -> Point:
 def techniques() -> list[Technique]:
     """All that a point can be of, as the figures of the book draw them, in the order of every table."""
     labels = GROUPS | {PEERS: "What others offer"}
-    return [Technique(key=key, label=label, color=_LOOKS[key].color, on_dark=on_dark(_LOOKS[key].color),
-                      path=_svg_path(_LOOKS[key].marker)) for key, label in labels.items()]
+    return [Technique(key=key, label=label, color=MARKS[key].color, on_dark=on_dark(MARKS[key].color),
+                      path=_svg_path(MARKS[key])) for key, label in labels.items()]
 
 
 def shown(axis: Axis, value: float | None) -> str:
@@ -274,7 +281,8 @@ def csv(points: Sequence[Point], collections: Sequence[Collection]) -> pd.DataFr
         {"id": point.id, "study": of[point.collection].title, "corpus": of[point.collection].corpus,
          "measure": of[point.collection].measure, "run": point.label, "technique": point.technique,
          "precision": point.precision, "seeds": " ".join(map(str, point.seeds)), "machine": point.machine,
-         "timing": point.timing, "commits": " ".join(point.commits), **dict(zip(FIELDS, point.values, strict=True))}
+         "timing": point.timing, "energy": point.energy, "commits": " ".join(point.commits),
+         **dict(zip(FIELDS, point.values, strict=True))}
         for point in points
     ])
 
@@ -296,10 +304,10 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
-def _svg_path(marker: Any) -> str:
-    """A matplotlib marker as an SVG path; SVG counts downwards."""
-    style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform())
+def _svg_path(look: Look) -> str:
+    """The marker of a look as an SVG path; SVG counts downwards."""
+    style = MarkerStyle(look.marker)
+    outline = style.get_path().transformed(style.get_transform().scale(look.size**0.5))
     letters: Mapping[int, str] = {outline.MOVETO: "M", outline.LINETO: "L", outline.CURVE3: "Q", outline.CURVE4: "C",
                                   outline.CLOSEPOLY: "Z"}
     drawn = []

@@ -7,8 +7,10 @@ tables. The scripts lie in `book/_static/explorer/` and are loaded on pages that
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -20,7 +22,7 @@ from sphinx.writers.html5 import HTML5Translator
 import laghu
 from laghu import records
 from laghu.errors import LaghuError
-from laghu.report import calculator, explorer, formats
+from laghu.report import assets, calculator, explorer, formats
 from laghu.report.calculator import Shape
 from laghu.report.explorer import Explorer, Point
 from laghu.report.sphinx_ext import StudyDirective, listed, not_run, study, table_of
@@ -30,11 +32,12 @@ _TABLED = ("clean", "latency", "throughput", "size", "energy", "co2e")
 _WITHOUT = (
     "Choosing takes a screen and a script. Here is what there is to choose from: a table for each collection of rows."
 )
-_SCRIPTS = {"pareto": ("common.js", "plot.js", "explorer.js"), "calculator": ("common.js", "calculator.js")}
+_FILES = {"pareto": ("common.js", "plot.js", "explorer.js", "explorer.css"),
+          "calculator": ("common.js", "calculator.js", "explorer.css")}
 
 
 class Tool(nodes.General, nodes.Element):
-    """The place of a tool; `kind` is a key of `_SCRIPTS`, and `content` what its script is given."""
+    """The place of a tool; `kind` is a key of `_FILES`, and `content` what its script is given."""
 
 
 class RunLink(nodes.Inline, nodes.TextElement):
@@ -49,7 +52,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("explorer", ExplorerDirective)
     app.add_directive("calculator", CalculatorDirective)
     app.connect("doctree-resolved", _link_runs)
-    app.connect("html-page-context", _add_scripts)
+    assets.load(app, Tool, lambda tool: [f"explorer/{name}" for name in _FILES[tool["kind"]]])
     return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -65,19 +68,22 @@ class ExplorerDirective(StudyDirective):
         if argument not in {collection.key for collection in found.collections}:
             raise LaghuError(f"there are no runs of {argument!r}; there are some of "
                              f"{', '.join(collection.key for collection in found.collections)}")
-        files = [self.generated("explorer", name) for name in ("runs.csv", "means.csv", "explorer.json")]
-        for file, points in zip(files, (found.runs, found.means), strict=False):
-            explorer.csv(points, found.collections).to_csv(file, index=False)
-        files[-1].write_text(found.model_dump_json(indent=1), encoding="utf-8")
+        runs, means = (explorer.csv(points, found.collections) for points in (found.runs, found.means))
+        files = {
+            "All runs (CSV)": self.written("explorer", "runs.csv", partial(runs.to_csv, index=False)),
+            "All means (CSV)": self.written("explorer", "means.csv", partial(means.to_csv, index=False)),
+            "Everything (JSON)": self.written("explorer", "explorer.json", partial(
+                Path.write_text, data=found.model_dump_json(indent=1), encoding="utf-8")),
+        }
         return [
             Tool(kind="pareto", start=argument, content=found),
             nodes.container("", nodes.paragraph("", _WITHOUT), *_tables(found), classes=["laghu-without-script"]),
-            self.downloads(files, ["All runs (CSV)", "All means (CSV)", "Everything (JSON)"]),
+            self.downloads(files),
         ]
 
-    def downloads(self, files: Sequence[Any], texts: Sequence[str]) -> nodes.paragraph:
+    def downloads(self, files: Mapping[str, Path]) -> nodes.paragraph:
         links: list[nodes.Node] = []
-        for file, text in zip(files, texts, strict=True):
+        for text, file in files.items():
             links += [nodes.Text(" · "), self.download(file, text)]
         return nodes.paragraph("", "", *links[1:], classes=["laghu-data"])
 
@@ -203,13 +209,3 @@ def json_block(content: Any) -> str:
 
 def _skip(self: Any, node: Tool) -> None:
     raise nodes.SkipNode
-
-
-def _add_scripts(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    tools = [] if doctree is None else [tool["kind"] for tool in doctree.findall(Tool)]
-    for script in dict.fromkeys(script for kind in tools for script in _SCRIPTS[kind]):
-        app.add_js_file(f"explorer/{script}", loading_method="defer")
-    if tools:
-        app.add_css_file("explorer/explorer.css")

@@ -18,7 +18,8 @@ from laghu.report.tables import MACHINE, derived, paper_table, seeds, summary
 
 ACCURACY = "accuracy.clean.value"
 _PRUNED = ("pruning", "joint", "after")
-_PAPER = "#8c2d04"
+# Of what a paper prints: near black, which no technique but the baseline has.
+_PAPER = "#333333"
 _VIEWS = {"published": "as published", "deduplicated": "first occurrences", "clean": "clean"}
 # What rows have to share to stand on one front; precision may differ, and is named.
 _CONDITIONS = [*MACHINE, "timing.engine", "timing.sequence_length", "timing.throughput_batch_size",
@@ -178,8 +179,9 @@ def speed_bound(frame: pd.DataFrame) -> Drawing:
     shown = frame[frame["run"].map(row_of).isin({name for names in fp32.values() for name in names})]
     caption = (
         f"Measured speed-up of the pruned models in fp32 (median over turns, mean over {seeds(shown)}; bars: "
-        "quartiles) and the FLOP bound, the baseline's matrix products over the pruned model's. Triangles: the factors "
-        f"that the paper prints for its own encoder, {above} of {len(printed)} above the bound of this one."
+        "quartiles) and the FLOP bound, the baseline's matrix products over the pruned model's. Triangles that point "
+        f"down: the factors that the paper prints for its own encoder, {above} of {len(printed)} "
+        "above the bound of this one."
     )
     alt = "Speed-up against the share of FFN neurons removed. " + "; ".join(
         f"{level:g} %: bound {bound:.2f}×, " + ", ".join(
@@ -211,15 +213,16 @@ def answer(frame: pd.DataFrame) -> Drawing:
         low, high = (100 * table.loc[names, (f"accuracy.clean.{end}", "mean")] for end in ("low", "high"))
         axes.plot(x, y, color=look.color, linewidth=1.2, alpha=0.55, zorder=1)
         axes.errorbar(x, y, yerr=[y - low, high - y], fmt="none", ecolor=look.color, elinewidth=1.1, alpha=0.5)
-        axes.scatter(x, y, s=72, marker=look.marker, color=look.color, edgecolor="white", linewidth=0.6, zorder=3)
+        axes.scatter(x, y, s=72 * look.size, marker=look.marker, color=look.color, edgecolor="white", linewidth=0.6,
+                     zorder=3)
         at = named if named in names else names[-1]
         axes.annotate(text, (x[at], y[at]), xytext=(across, up), textcoords="offset points", ha=side, va="center",
                       fontsize=9, color=look.color)
     printed = paper_table()["speedup_x"].max()
     axes.set_xlim(0.8, 1.6 * max(table.loc[drawn, ("speed_up.median", "mean")].max(), printed))
-    axes.axvline(printed, color="#333333", linestyle=":", linewidth=1.3, zorder=0.8)
+    axes.axvline(printed, color=_PAPER, linestyle=":", linewidth=1.3, zorder=0.8)
     axes.annotate(f"{printed:g}×, as printed", (printed, 0.04), xycoords=("data", "axes fraction"), xytext=(6, 0),
-                  textcoords="offset points", fontsize=9, color="#333333")
+                  textcoords="offset points", fontsize=9, color=_PAPER)
     labels: list[tuple[float, float, str, str]] = []
     dashed = _classical_line(axes, printed, table, labels, [])
     for at, level, text, color in labels:
@@ -298,8 +301,8 @@ def _trade_off(
             obstacles += zip(scale.factor * runs[field], 100 * runs[ACCURACY], strict=True)
             axes.scatter(scale.factor * runs[field], 100 * runs[ACCURACY], s=8, color=look.color, alpha=0.5,
                          linewidth=0)
-            axes.scatter(x[name], y[name], s=90 - 0.8 * Row.parse(name).level, color=look.color, marker=look.marker,
-                         edgecolor="white", linewidth=0.6, zorder=3)
+            axes.scatter(x[name], y[name], s=look.size * (90 - 0.8 * Row.parse(name).level), color=look.color,
+                         marker=look.marker, edgecolor="white", linewidth=0.6, zorder=3)
         labels.append((x[names[-1]], y[names[-1]], GROUPS[group], look.color))
     symbol = "" if scale.symbol == "×" else scale.symbol
     axes.set(xlabel=label.format(symbol), ylabel="Accuracy, clean test rows (%)", title=title)
@@ -372,9 +375,9 @@ def _front(
         row, look = Row.parse(name), LOOKS[Row.parse(name).group]
         axes.errorbar(x[name], y[name], xerr=across[name] or None, yerr=[[y[name] - low[name]], [high[name] - y[name]]],
                       fmt="none", ecolor=look.color, elinewidth=1.1, alpha=0.75 if best[name] else 0.22, zorder=2)
-        axes.scatter(x[name], y[name], s=72, marker=look.marker, linewidth=1.2, zorder=4 if best[name] else 3,
-                     facecolor=look.color if best[name] else "white", edgecolor=look.color,
-                     alpha=1 if best[name] else 0.5)
+        axes.scatter(x[name], y[name], s=72 * look.size, marker=look.marker, linewidth=1.2,
+                     zorder=4 if best[name] else 3, facecolor=look.color if best[name] else "white",
+                     edgecolor=look.color, alpha=1 if best[name] else 0.5)
         if best[name]:
             labels.append((x[name], y[name], _short(row), look.color))
         obstacles += _along((x[name] - across[name], x[name] + across[name]), (y[name], y[name]))
@@ -392,7 +395,8 @@ def _front(
     axes.step(*corners, where="post", color="#333333", linewidth=1.3, zorder=1.5)
     obstacles += _along(np.repeat(corners[0], 2)[1:], np.repeat(corners[1], 2)[:-1])
     for group in dict.fromkeys(Row.parse(name).group for name in drawn.index):
-        axes.scatter([], [], s=60, marker=LOOKS[group].marker, color=LOOKS[group].color, label=GROUPS[group])
+        look = LOOKS[group]
+        axes.scatter([], [], s=60 * look.size, marker=look.marker, color=look.color, label=GROUPS[group])
     axes.set(xlabel=label.format(scale.symbol), ylabel="Accuracy, clean test rows (%)", title=title)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     # At the cheap end, where the rows are few.

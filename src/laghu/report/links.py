@@ -1,6 +1,7 @@
 """Nodes that tie a number, a table or a figure to the lines of the page of provenance."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
@@ -27,6 +28,20 @@ def reference(env: BuildEnvironment, text: str, anchor: str) -> addnodes.pending
         "", nodes.inline("", text), refdomain="std", reftype="ref", reftarget=anchor, refexplicit=True, refwarn=False,
         refdoc=env.docname,
     )
+
+
+def download(env: BuildEnvironment, file: Path, text: str) -> addnodes.download_reference:
+    """A link to a file of the checkout, which the book gets a copy of."""
+    target = "/" + file.relative_to(env.srcdir).as_posix()
+    return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=env.docname)
+
+
+def data(env: BuildEnvironment, file: Path, anchor: str | None = None) -> nodes.paragraph:
+    """What stands under a table or a figure: its numbers to download, and the line of their records, if any."""
+    parts: list[nodes.Node] = [download(env, file, "Data (CSV)")]
+    if anchor:
+        parts += [nodes.Text(" · "), reference(env, "Records", anchor)]
+    return nodes.paragraph("", "", *parts, classes=["laghu-data"])
 
 
 def page(env: BuildEnvironment, text: str, docname: str) -> nodes.Node:

@@ -72,8 +72,8 @@ the book's <code>index.html</code>, then open <code>http://localhost:8000</code>
 </tbody>
 </table>
 {second}
-<div class="laghu-live-read" data-of="small"><p class="laghu-live-heading"></p><ol></ol></div>
-<div class="laghu-live-read" data-of="teacher" hidden><p class="laghu-live-heading"></p><ol></ol></div>
+<div class="laghu-live-read" data-of="small"><p></p><ol></ol></div>
+<div class="laghu-live-read" data-of="teacher" hidden><p></p><ol></ol></div>
 </div>
 </div>
 """

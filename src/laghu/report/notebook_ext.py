@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
@@ -146,17 +145,13 @@ def _mend(env: BuildEnvironment, figure: nodes.figure, source: Source, numbers: 
         file = Path(env.srcdir) / "book" / "_generated" / f"{env.docname}-{place}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(numbers[digest], encoding="utf-8")
-        offered = [_download(env, file, "Data (CSV)"), nodes.Text(", "), *offered]
+        offered = [links.download(env, file, "Data (CSV)"), nodes.Text(", "), *offered]
     figure += nodes.legend("", nodes.paragraph("", "", *offered, classes=["laghu-data"]))
 
 
 def _downloads(env: BuildEnvironment, source: Source) -> list[nodes.Node]:
-    return [_download(env, source.file, "record (JSON)"), nodes.Text(", "), _download(env, source.notebook, "notebook")]
-
-
-def _download(env: BuildEnvironment, file: Path, text: str) -> nodes.Node:
-    target = "/" + file.relative_to(env.srcdir).as_posix()
-    return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=env.docname)
+    return [links.download(env, source.file, "record (JSON)"), nodes.Text(", "),
+            links.download(env, source.notebook, "notebook")]
 
 
 def _name_images(app: Sphinx, env: BuildEnvironment) -> list[str]:

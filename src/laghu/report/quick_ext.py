@@ -48,7 +48,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _processes() -> int:
-    """As many as there are processors; one where forking a process that has loaded libraries is not safe."""
+    """As many as there are processors; one where forking a process that has loaded libraries is not safe.
+
+    It stands against what Sphinx was asked for: Jupyter Book always asks for one, and has no option to ask for more.
+    """
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 

@@ -5,6 +5,7 @@ and `speed-figure` (argument: waterfall; the same options). Role: {speed}`cpu/in
 {speed}`cpu#latency_ms.p50`, of the record. What has not been measured yet says so.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -58,16 +59,15 @@ class SpeedTable(_SpeedDirective):
             ))]
         record = GpuRecord.load(gpu_file_of(study))
         table = self.titled(speed.on_gpu(record), speed.on_gpu_caption(record))
-        file = self.generated(study, "speed-gpu.csv")
-        pd.json_normalize([{"step": name, **step} for name, step in record.steps.items()]).to_csv(file, index=False)
+        steps = pd.json_normalize([{"step": name, **step} for name, step in record.steps.items()])
+        file = self.written(study, "speed-gpu.csv", partial(steps.to_csv, index=False))
         return [table, self.data_link(file, sources.of_benchmark(record).anchor)]
 
     def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         if argument not in speed.TABLES:
             raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)} and gpu")
         text, caption = speed.TABLES[argument]
-        file = self.generated(study, "benchmark.csv")
-        speed.frame(record).to_csv(file, index=False)
+        file = self.written(study, "benchmark.csv", partial(speed.frame(record).to_csv, index=False))
         link = self.data_link(file, sources.of_benchmark(record).anchor)
         return [self.titled(text(record), caption(record)), link]
 
@@ -85,9 +85,8 @@ class SpeedFigure(_SpeedDirective):
         if argument != "waterfall":
             raise LaghuError(f"no speed figure {argument!r}; there is waterfall")
         drawing = speed.waterfall(record)
-        image, data = self.generated(study, "speed-waterfall.svg"), self.generated(study, "speed-waterfall.csv")
-        style.save(drawing.figure, image)
-        drawing.data.to_csv(data, index=False)
+        image = self.written(study, "speed-waterfall.svg", partial(style.save, drawing.figure))
+        data = self.written(study, "speed-waterfall.csv", partial(drawing.data.to_csv, index=False))
         return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_benchmark(record).anchor)]
 
 

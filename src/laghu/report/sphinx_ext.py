@@ -12,14 +12,15 @@ What does not exist is a warning, which fails the book's build. A study that is 
 its numbers read "not run yet", so that the book builds on machines that never run it.
 """
 
-from functools import lru_cache
+import os
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -243,15 +244,10 @@ class StudyDirective(SphinxDirective):
         return [*text.children, nodes.Text(f"{stop} Machine: {tables.machines(frame)}.")]
 
     def download(self, file: Path, text: str) -> nodes.Node:
-        target = "/" + file.relative_to(self.env.srcdir).as_posix()
-        return addnodes.download_reference("", "", nodes.inline("", text), reftarget=target, refdoc=self.env.docname)
+        return links.download(self.env, file, text)
 
     def data_link(self, file: Path, anchor: str | None = None) -> nodes.paragraph:
-        """What stands under a table or a figure: its numbers to download, and the line of their records, if any."""
-        parts: list[nodes.Node] = [self.download(file, "Data (CSV)")]
-        if anchor:
-            parts += [nodes.Text(" · "), links.reference(self.env, "Records", anchor)]
-        return nodes.paragraph("", "", *parts, classes=["laghu-data"])
+        return links.data(self.env, file, anchor)
 
     def image(self, file: Path, alt: str) -> nodes.image:
         return nodes.image("", uri="/" + file.relative_to(self.env.srcdir).as_posix(), alt=alt)
@@ -268,10 +264,18 @@ class StudyDirective(SphinxDirective):
         self.add_name(made)
         return made
 
-    def generated(self, study: str, name: str) -> Path:
+    def written(self, study: str, name: str, write: Callable[[Path], Any]) -> Path:
+        """A file that the build makes, there as a whole or not at all: another page may have the same figure or table
+        and be read at the same time.
+
+        Args:
+            write: is given where to.
+        """
         file = Path(self.env.srcdir) / "book" / "_generated" / study / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        return file
+        own = file.with_name(f"{os.getpid()}-{name}")
+        write(own)
+        return own.replace(file)
 
 
 class StudyTable(StudyDirective):
@@ -319,8 +323,8 @@ class StudyTable(StudyDirective):
             if not self.options.get("name"):
                 raise LaghuError("option :rows: needs :name: beside it, which tells its data from those of other rows")
             stem = nodes.make_id(self.options["name"])
-        file = self.generated(self.study(), f"{stem}.csv")
-        numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
+        named = numbers.set_axis([".".join(column) for column in numbers.columns], axis=1)
+        file = self.written(self.study(), f"{stem}.csv", named.to_csv)
         link = self.data_link(file, sources.study_anchor(self.study()))
         return [*self.numbered(table_of(text), caption, frame), link]
 
@@ -380,9 +384,8 @@ class StudyFigure(StudyDirective):
         if frame.empty:
             return [self.empty(name, argument.replace("-", " ").capitalize())]
         drawing = figures.FIGURES[argument](frame)
-        image, data = self.generated(name, f"{argument}.svg"), self.generated(name, f"{argument}.csv")
-        style.save(drawing.figure, image)
-        drawing.data.to_csv(data)
+        image = self.written(name, f"{argument}.svg", partial(style.save, drawing.figure))
+        data = self.written(name, f"{argument}.csv", drawing.data.to_csv)
         caption = self.caption(drawing.caption, frame)
         return [self.figure(image, data, self.options.get("alt", drawing.alt), caption, sources.study_anchor(name))]
 

@@ -22,27 +22,35 @@ _FONTS = Path(__file__).parent / "fonts"
 
 @dataclass(frozen=True)
 class Look:
+    """A colour that text can have on white, and a marker as matplotlib takes it.
+
+    `size` is the area of the marker's box over that of a circle's which looks as large: a star is mostly corners.
+    """
+
     color: str
-    marker: str
+    marker: str | tuple[int, int, int]
+    size: float = 1
 
 
-# Okabe & Ito's colours: told apart in every common kind of colour blindness. Keys as in `rows.GROUPS`.
+# Keys as in `rows.GROUPS`. Techniques whose lines stand in one figure have colours that every kind of colour vision
+# tells apart, on white and, by `on_dark`, on a dark page; any other two differ in colour or in the shape of their
+# markers. A test measures it. The colour of pruning is also in the executed notebooks.
 LOOKS = {
     "classical": Look("#6e6e6e", "X"),
     "baseline": Look("#000000", "D"),
-    "continued": Look("#3b1d8f", "*"),
+    "continued": Look("#430ebb", (6, 1, 0), 1.5),
     "pruning": Look("#0072b2", "o"),
-    "joint": Look("#d55e00", "s"),
-    "after": Look("#009e73", "^"),
-    "ensemble-distillation": Look("#9a6700", "v"),
-    "one-shot": Look("#5c5c00", "<"),
-    "minitron": Look("#a23b72", ">"),
+    "joint": Look("#9d2b00", "s"),
+    "after": Look("#0e6a46", "^"),
+    "ensemble-distillation": Look("#967000", "v"),
+    "one-shot": Look("#505e04", "<"),
+    "minitron": Look("#bb3850", ">"),
     "from-scratch": Look("#4d4d4d", "h"),
-    "vocabulary-trimming": Look("#1f78b4", "p"),
-    "two-step": Look("#8c2d04", "8"),
-    "student": Look("#2e7d00", "H"),
-    "quantization": Look("#00695c", "d"),
-    "mixed-precision": Look("#b0468c", "P"),
+    "vocabulary-trimming": Look("#2b4d78", "p"),
+    "two-step": Look("#7c3112", "P", 1.2),
+    "student": Look("#a3187e", "*", 2),
+    "quantization": Look("#007d8c", "d"),
+    "mixed-precision": Look("#8f40cd", "H"),
 }
 MUTED = "#6e6e6e"
 # Behind the text of a dark page, and how much lighter than it a colour has to be there: the contrast that WCAG asks of

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from laghu import paths, records, sequence_labels
+from laghu import sequence_labels
 from laghu.errors import LaghuError
-from laghu.records import TokenRecord
+from laghu.records import Estimate, TokenRecord
 from laghu.report import formats, tables
 from laghu.report.rows import Row, in_order, row_of
 from laghu.spec import Study
@@ -67,13 +67,10 @@ def listed(study: str, corpus: str) -> list[TokenRecord]:
     Raises:
         LaghuError: the study lists none, or there is neither a study of that name nor a record.
     """
-    loaded = [record for record in records.load_tokens(study) if record.corpus == corpus]
-    if loaded and not (paths.studies() / f"{study}.yaml").is_file():
-        return loaded
-    runs = {run.run for run in Study.load(study).tokens if run.corpus == corpus}
-    if not runs:
+    found = [record for record in tables.listed_tokens(study) if record.corpus == corpus]
+    if not found and corpus not in {run.corpus for run in Study.load(study).tokens}:
         raise LaghuError(f"study {study!r} lists no token classifiers on {corpus}")
-    return [record for record in loaded if record.run in runs]
+    return found
 
 
 def row(record: TokenRecord) -> str:
@@ -327,7 +324,7 @@ def summary(record: TokenRecord) -> HTML:
     return HTML(f'<table class="dataframe laghu-summary"><caption>{processor}</caption><tbody>{body}</tbody></table>')
 
 
-def _estimate(estimate: records.Estimate) -> str:
+def _estimate(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 

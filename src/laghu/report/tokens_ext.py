@@ -48,8 +48,8 @@ class TokenTable(StudyDirective):
         if not (listed := tokens.listed(study, corpus)):
             return [_not_run(study, corpus)]
         numbers = tokens.numbers(listed, argument)
-        file = self.generated(study, f"tokens-{corpus}-{argument}.csv")
-        numbers.set_axis([".".join(column) for column in numbers.columns], axis=1).to_csv(file)
+        named = numbers.set_axis([".".join(column) for column in numbers.columns], axis=1)
+        file = self.written(study, f"tokens-{corpus}-{argument}.csv", named.to_csv)
         table = table_of(tokens.as_text(numbers, argument, listed[0].task))
         table.insert(0, nodes.title("", tokens.caption(listed, argument)))
         self.add_name(table)

@@ -7,6 +7,7 @@ pages with such a table alone. What does not exist is a warning.
 """
 
 import html
+from functools import partial
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -16,7 +17,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 import laghu
 from laghu.errors import LaghuError
-from laghu.report import sources, style, tables, tradeoff
+from laghu.report import assets, sources, style, tables, tradeoff
 from laghu.report.claims.papers import TITLES, Papers
 from laghu.report.sphinx_ext import StudyDirective, not_run, study
 from laghu.report.table_nodes import table_of
@@ -53,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("tradeoff-table", TradeoffTable)
     app.add_directive("tradeoff-statements", TradeoffStatements)
     app.add_directive("tradeoff-figure", TradeoffFigure)
-    app.connect("html-page-context", _add_script)
+    assets.load(app, Calculator, lambda _: ("tradeoff.js", "tradeoff.css"))
     return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -101,9 +102,8 @@ class TradeoffTable(TradeoffDirective):
 
     def shown(self, comparison: Comparison, folder: str, origin: str) -> list[nodes.Node]:
         ranked = tradeoff.ranking(comparison.ratios)
-        file = self.generated(folder, self.file_name(".csv"))
-        deviations = comparison.deviations.add_suffix(".std")
-        ranked.join(deviations).rename_axis("row").to_csv(file)
+        numbers = ranked.join(comparison.deviations.add_suffix(".std")).rename_axis("row")
+        file = self.written(folder, self.file_name(".csv"), numbers.to_csv)
         table = table_of(tradeoff.rendered(comparison))
         body = next(table.findall(nodes.tbody))
         for row, line in zip(list(body), ranked.itertuples(), strict=True):
@@ -132,9 +132,8 @@ class TradeoffFigure(TradeoffDirective):
 
     def shown(self, comparison: Comparison, folder: str, origin: str) -> list[nodes.Node]:
         drawing = tradeoff.against_front(comparison)
-        image, data = (self.generated(folder, self.file_name(f"-front{suffix}")) for suffix in (".svg", ".csv"))
-        style.save(drawing.figure, image)
-        drawing.data.to_csv(data)
+        image = self.written(folder, self.file_name("-front.svg"), partial(style.save, drawing.figure))
+        data = self.written(folder, self.file_name("-front.csv"), drawing.data.to_csv)
         return [self.figure(image, data, drawing.alt, f"{drawing.caption} Rows: {origin}.", _records(folder))]
 
 
@@ -173,9 +172,3 @@ def _open_row(self: HTML5Translator, node: RankedRow) -> None:
     ratios = {f"data-{name}": repr(float(ratio)) for name, ratio in zip("pte", node["ratios"], strict=True)}
     self.body.append(self.starttag(node, "tr", "", **ratios, **{"data-front": "yes" if node["front"] else "no"}))
     node.column = 0
-
-
-def _add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    if doctree is not None and next(iter(doctree.findall(Calculator)), None) is not None:
-        app.add_js_file("tradeoff.js", loading_method="defer")
-        app.add_css_file("tradeoff.css")

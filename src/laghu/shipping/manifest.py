@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from laghu import paths
-from laghu.records import Rows, Views, _Part, _Stored
+from laghu.records import Part, Rows, Stored, Views
 
 NAME = "manifest.json"
 CARD = "card.md"
@@ -15,7 +15,7 @@ CARD = "card.md"
 MODEL_LIMIT = 12 * 10**6
 
 
-class File(_Part):
+class File(Part):
     """A file of the folder, gzip-compressed; a page fetches it by its name."""
 
     name: str
@@ -23,7 +23,7 @@ class File(_Part):
     sha256: str = Field(description="of the same bytes")
 
 
-class Origin(_Part):
+class Origin(Part):
     """Texts that a model was trained on, or that its teachers were."""
 
     name: str
@@ -34,7 +34,7 @@ class Origin(_Part):
     citation: str
 
 
-class Shape(_Part):
+class Shape(Part):
     """Names are those of `transformers.BertConfig`."""
 
     vocab_size: int
@@ -44,7 +44,7 @@ class Shape(_Part):
     intermediate_size: int
 
 
-class Model(_Part):
+class Model(Part):
     """A classifier in 8-bit integers."""
 
     run: str = Field(description="of the study, whose model it is")
@@ -67,7 +67,7 @@ class Model(_Part):
         return sum(file.bytes for file in self.files)
 
 
-class Manifest(_Stored):
+class Manifest(Stored):
     """One shipped run and the teacher of its seed."""
 
     study: str
