@@ -1,5 +1,6 @@
 """A page of HTML taken apart: its elements, and its texts with what they are in."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
@@ -8,21 +9,31 @@ from typing import NamedTuple
 _EMPTY = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
+def plain(html: str) -> str:
+    """What is left of HTML without its tags, all spaces alike."""
+    return re.sub(r"<[^>]+>", "", html).replace("\N{NO-BREAK SPACE}", " ")
+
+
 class Element(NamedTuple):
     tag: str
     attributes: dict[str, str]
 
 
 class Parts(HTMLParser):
-    """`elements` in the order of the page, and `texts`: each with the elements around it, outermost first."""
+    """`elements` in the order of the page, and `texts`: each with the elements around it, outermost first.
+
+    `text` is all of it, with one space for any.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[Element] = []
         self.texts: list[tuple[str, list[Element]]] = []
         self._around: list[Element] = []
+        self._data: list[str] = []
         self.feed(html)
         self.close()
+        self.text = " ".join("".join(self._data).split())
 
     @classmethod
     def of(cls, file: Path) -> "Parts":
@@ -43,5 +54,6 @@ class Parts(HTMLParser):
                 pass
 
     def handle_data(self, data: str) -> None:
+        self._data.append(data)
         if data.strip():
             self.texts.append((data, list(self._around)))

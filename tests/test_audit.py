@@ -1,7 +1,6 @@
 """The audit against hand counts, brute force, and a recount of the real files that shares no code with it."""
 
 import collections
-import io
 import itertools
 import json
 import os
@@ -17,8 +16,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fake_records import fake_study
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from html_pages import plain
+from sphinx_pages import render
 
 from laghu import audit, corpora
 from laghu.errors import LaghuError
@@ -211,24 +210,14 @@ def site(tmp_path_factory):
     (folder / "studies" / "later.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
 
     def build(text):
-        (folder / "index.md").write_text(
-            f"# Page\n\n{text}\n\n(audit-mahanews)=\n## Audit\n\n(study-cpu)=\n## Study\n", encoding="utf-8")
-        warnings = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, patch_docutils(), docutils_namespace():
+        page = f"# Page\n\n{text}\n\n(audit-mahanews)=\n## Audit\n\n(study-cpu)=\n## Study\n"
+        with pytest.MonkeyPatch.context() as patch:
             patch.setenv("LAGHU_HOME", str(folder))
-            Sphinx(
-                folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
-                confoverrides={"extensions": ["myst_parser", "laghu.report.audit_ext"], "html_theme": "basic"},
-            ).build()  # fmt: skip
-        return (folder / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
+            return render(folder, page, "laghu.report.audit_ext")
 
     for record in STUDY:
         record.save(folder / "results" / "cpu")
     return build
-
-
-def plain(html):
-    return re.sub(r"<[^>]+>", "", html).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_role_writes_counts_shares_and_names(site):

@@ -1,5 +1,4 @@
 import dataclasses
-import io
 import re
 import shutil
 
@@ -9,8 +8,8 @@ import pytest
 import torch
 from checkout import REPOSITORY
 from fake_records import ROW_VIEWS, fake_record, fake_study
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from html_pages import plain
+from sphinx_pages import render
 from statsmodels.stats.contingency_tables import mcnemar
 from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
@@ -923,19 +922,14 @@ def test_pages_show_counts_and_tables_and_warn_of_what_is_not_there(tmp_path, mo
     monkeypatch.setattr(claims_ext, "published", lambda: EXAMPLES)
     monkeypatch.setattr(audit, "file", lambda: tmp_path / "claims.csv")
     (tmp_path / "claims.csv").write_text("paper\n1\n", encoding="utf-8")
-    (tmp_path / "index.md").write_text(
-        "(record-claims)=\n# Page\n\n"
+    page, warnings = render(
+        tmp_path, "(record-claims)=\n# Page\n\n"
         "There are {claim-count}`contradicted` of {claim-count}`all`; {claim-count}`refuted`.\n\n"
-        "```{claims-table} 1\n```\n\n```{claims-table} 9\n```\n", encoding="utf-8")
-    warnings = io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        Sphinx(tmp_path, None, tmp_path / "html", tmp_path / "doctrees", "html", status=None, warning=warnings,
-               confoverrides={"extensions": ["myst_parser", "laghu.report.claims_ext"], "html_theme": "basic"}).build()
-    page = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
-    assert "There are 2 of 3; " in re.sub(r"<[^>]+>", "", page)
+        "```{claims-table} 1\n```\n\n```{claims-table} 9\n```\n", "laghu.report.claims_ext")
+    assert "There are 2 of 3; " in plain(page)
     assert re.findall(r'title="([^"]*)"><a[^>]*href="#record-claims"', page) == [
         "claims, contradicted; claims.csv", "claims, all; claims.csv"]
     assert page.count("<tr") == 3 and "Claim 1 of &lt;100\N{NO-BREAK SPACE}%" in page and "Claim 2" not in page
     assert "claims.csv" in page and "laghu-contradicted" in page
-    assert [text in warnings.getvalue() for text in ("'refuted' is no count", "no paper '9'")] == [True, True]
-    assert warnings.getvalue().count("WARNING") == 2
+    assert [text in warnings for text in ("'refuted' is no count", "no paper '9'")] == [True, True]
+    assert warnings.count("WARNING") == 2

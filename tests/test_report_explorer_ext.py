@@ -1,15 +1,13 @@
 """The explorer's directives on pages of their own, with invented records."""
 
-import io
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 from fake_benchmark import benchmark
 from fake_records import fake_study
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from html_pages import Parts
+from sphinx_pages import render, rendered
 
 from laghu.report import explorer
 from laghu.report.explorer_ext import json_block
@@ -35,9 +33,6 @@ PAGES = {
 def site(tmp_path_factory):
     """HTML by page, the warnings, and the folder; the study's title wants to be markup."""
     folder = tmp_path_factory.mktemp("site")
-    for name, text in PAGES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "studies").mkdir()
     for study, title in (("cpu", NASTY), ("gpu", "never run")):
         seeds = "seeds: [1, 2, 3]\n" if study == "cpu" else "seeds: [1]\n"
@@ -46,33 +41,21 @@ def site(tmp_path_factory):
                        for r in fake_study(seeds=(1,))) if study == "cpu" else "  - {technique: baseline}\n"
         (folder / "studies" / f"{study}.yaml").write_text(
             f"title: {json.dumps(title)}\n{seeds}common: {{}}\nruns:\n{runs}", encoding="utf-8")
-    warnings = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, patch_docutils(), docutils_namespace():
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAGHU_HOME", str(folder))
         for run in fake_study():
             run.model_copy(update={"settings": run.settings | {"architecture": SHAPE}}).save()
         benchmark(study="cpu").save()
-        Sphinx(
-            folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
-            confoverrides={"extensions": ["myst_parser", "laghu.report.sphinx_ext", "laghu.report.explorer_ext"],
-                           "html_theme": "basic", "nitpicky": True, "smartquotes": False,
-                           "exclude_patterns": ["html"]},
-        ).build()
+        _, warnings = render(
+            folder, PAGES["index"], "laghu.report.sphinx_ext", "laghu.report.explorer_ext", nitpicky=True,
+            files={f"{name}.md": text for name, text in PAGES.items()}, smartquotes=False, exclude_patterns=["html"],
+        )
         expected = explorer.collect()
-    html = {name: (folder / "html" / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}
-    return html, warnings.getvalue(), folder, expected
+    return {name: rendered(folder, name) for name in PAGES}, warnings, folder, expected
 
 
 def block(html):
     return re.search(r'<script type="application/json">(.*?)</script>', html, re.S)[1]
-
-
-def elements(html):
-    found = []
-    parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))
-    parser.feed(html)
-    return found
 
 
 def test_the_page_holds_all_points(site):
@@ -114,7 +97,7 @@ def test_markup_in_a_title_stays_text(site):
     html = site[0]
     assert not re.search("[<>&]", block(html["book/tools"]))
     assert json.loads(block(html["book/tools"]))["data"]["collections"][0]["title"] == NASTY
-    assert not [attributes for _, attributes in elements(html["book/tools"]) if "onerror" in attributes]
+    assert not [attributes for _, attributes in Parts(html["book/tools"]).elements if "onerror" in attributes]
 
 
 def test_a_block_ends_where_it_should():

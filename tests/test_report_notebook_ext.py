@@ -11,8 +11,7 @@ from fake_records import fake_record
 from html_pages import Parts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from sphinx_pages import render, rendered
 
 from laghu.records import RunRecord
 from laghu.spec import RunSpec
@@ -34,26 +33,22 @@ def cell(*outputs: dict[str, str], **metadata):
 
 def build(folder: Path, record: RunRecord | None, *cells) -> Path:
     """Render a book of one notebook; no warning is let pass. Returns the folder of its pages."""
-    page = folder / "results" / "manual" / "pruning-50-seed1.ipynb"
-    page.parent.mkdir(parents=True, exist_ok=True)
+    executed = folder / "results" / "manual" / "pruning-50-seed1.ipynb"
+    executed.parent.mkdir(parents=True, exist_ok=True)
     notebook = new_notebook(cells=[new_markdown_cell("# Pruning 50 %\n\nWhat it does."), *cells],
                             metadata={"language_info": {"name": "python", "pygments_lexer": "ipython3"}})
-    nbformat.write(notebook, str(page))
+    nbformat.write(notebook, str(executed))
     if record:
         record.save()
-    (folder / "index.md").write_text("# Book\n\n```{toctree}\nresults/manual/pruning-50-seed1\nprovenance\n```\n")
-    (folder / "provenance.md").write_text("# Provenance\n\n```{run-table} manual\n```\n")
-    with patch_docutils(), docutils_namespace():
-        warnings = io.StringIO()
-        Sphinx(folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
-               confoverrides={
-                   "extensions": ["myst_nb", "laghu.report.sphinx_ext", "laghu.report.notebook_ext"],
-                   "nb_execution_mode": "off", "html_theme": "basic", "numfig": True, "nitpicky": True,
-                   # Said here, or MyST-NB's would become Sphinx's defaults for tests that follow.
-                   "source_suffix": {".md": "myst-nb", ".ipynb": "myst-nb"},
-                   "suppress_warnings": ["mystnb.unknown_mime_type"], "exclude_patterns": ["notebooks"],
-               }).build()
-    assert warnings.getvalue() == ""
+    _, warnings = render(
+        folder, "# Book\n\n```{toctree}\nresults/manual/pruning-50-seed1\nprovenance\n```\n",
+        files={"provenance.md": "# Provenance\n\n```{run-table} manual\n```\n"},
+        extensions=["myst_nb", "laghu.report.sphinx_ext", "laghu.report.notebook_ext"], nb_execution_mode="off",
+        # Said here, or MyST-NB's would become Sphinx's defaults for tests that follow.
+        source_suffix={".md": "myst-nb", ".ipynb": "myst-nb"}, numfig=True, nitpicky=True,
+        suppress_warnings=["mystnb.unknown_mime_type"], exclude_patterns=["notebooks"],
+    )
+    assert warnings == ""
     return folder / "html"
 
 
@@ -63,7 +58,7 @@ def record(home) -> RunRecord:
 
 
 def page_of(html: Path) -> str:
-    return (html / "results" / "manual" / "pruning-50-seed1.html").read_text(encoding="utf-8")
+    return rendered(html.parent, "results/manual/pruning-50-seed1")
 
 
 def test_the_page_opens_with_its_question_result_and_record_and_ends_with_limits_and_command(home, record):

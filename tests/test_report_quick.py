@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fake_records import fake_study
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
 from sphinx.util.parallel import make_chunks
+from sphinx_pages import render, rendered
 
 from laghu.report import figures, quick_ext, sphinx_ext
 
@@ -129,20 +129,15 @@ def site(folder: Path, *extensions: str) -> dict[str, str]:
         "a/one": f"# One & <two>\n{LISTING}", "a/two": f"# गाणे\n\n## Below\n{LISTING}", "b/c/three": "# *Three*\n",
         "four": f"# Four\n{LISTING}\n```text\nprint('गाणे', 1 < 2)\n```\n",
     }
-    for name, text in pages.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     if extensions:
         (folder / "templates").mkdir()
         shutil.copy(REPOSITORY / "book" / "_templates" / "sbt-sidebar-nav.html", folder / "templates")
-    with patch_docutils(), docutils_namespace():
-        Sphinx(
-            folder, None, folder / "html", folder / "doctrees", "html", status=None, warningiserror=True,
-            confoverrides={"extensions": ["myst_parser", "sphinx_book_theme", *extensions],
-                           "templates_path": ["templates"], "html_theme": "sphinx_book_theme"},
-        ).build()
-    made = (*pages, "search", "genindex")
-    return {name: (folder / "html" / f"{name}.html").read_text(encoding="utf-8") for name in made}
+    _, warnings = render(
+        folder, pages["index"], "sphinx_book_theme", *extensions, files={f"{name}.md": pages[name] for name in pages},
+        templates_path=["templates"], html_theme="sphinx_book_theme",
+    )
+    assert not warnings
+    return {name: rendered(folder, name) for name in (*pages, "search", "genindex")}
 
 
 def test_no_page_differs_for_it(tmp_path, monkeypatch):
@@ -169,10 +164,38 @@ def test_a_listing_is_coloured_once_for_each_way_to_show_it():
     assert shown == ["1", "1", "2", "3", "4"]
 
 
+def test_a_figure_that_two_pages_have_is_never_there_in_part(tmp_path, monkeypatch):
+    """What one page has written stays whole while another, read at the same time, writes it again."""
+    monkeypatch.setenv("LAGHU_HOME", str(tmp_path))
+    for record in fake_study():
+        record.save()
+    drawn = tmp_path / "book" / "_generated" / "cpu" / "accuracy-views.svg"
+    there = []
+
+    def half(figure, file):
+        save(figure, file)
+        whole = file.read_bytes()
+        file.write_bytes(whole[:100])
+        there.append(drawn.read_bytes() if drawn.is_file() else None)
+        file.write_bytes(whole)
+
+    save = sphinx_ext.style.save
+    monkeypatch.setattr(sphinx_ext.style, "save", half)
+    directive = "```{{study-figure}} accuracy-views\n:study: cpu\n:name: {}\n```\n"
+    _, warnings = render(
+        tmp_path, "# One\n\n(study-cpu)=\n\n## All\n\n" + directive.format("one"), "laghu.report.sphinx_ext",
+        files={"two.md": "---\norphan: true\n---\n# Two\n\n" + directive.format("two")},
+    )
+    assert not warnings
+    assert there == [None, drawn.read_bytes()]
+    assert sorted(file.name for file in (tmp_path / "book" / "_generated" / "cpu").iterdir()) == [
+        "accuracy-views.csv", "accuracy-views.svg"]
+
+
 def test_no_two_kinds_of_tables_and_figures_write_one_file():
     """Pages are read side by side, and what stands under a table has to be its own numbers."""
     assert set(sphinx_ext._CAPTIONS).isdisjoint(figures.FIGURES)
     sources = "".join(file.read_text(encoding="utf-8") for file in (REPOSITORY / "src/laghu/report").glob("*_ext.py"))
-    literal = re.findall(r'self\.generated\([^"()]*(?:\(\))?, f?"([^"]+)\.(?:csv|svg|json)"', sources)
+    literal = re.findall(r'self\.written\([^"()]*(?:\(\))?, f?"([^"]+)\.(?:csv|svg|json)"', sources)
     assert {"audit-kinds", "benchmark", "speed-gpu", "speed-waterfall"} <= set(literal)
     assert not set(literal) & {*sphinx_ext._CAPTIONS, *figures.FIGURES}

@@ -1,4 +1,3 @@
-import io
 import re
 import shutil
 import statistics
@@ -6,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from fake_records import fake_record, fake_study
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from html_pages import plain
+from sphinx_pages import render, rendered
 
 from laghu.spec import RunSpec
 
@@ -36,30 +35,19 @@ class Site:
 
     def build(self, text: str) -> tuple[str, str]:
         """HTML of the page, and the warnings."""
-        (self.folder / "index.md").write_text(
-            f"# Page\n\n{text}\n\n```{{toctree}}\nprovenance\nothers\n```\n", encoding="utf-8")
-        warnings = io.StringIO()
-        with patch_docutils(), docutils_namespace():
-            app = Sphinx(
-                self.folder, None, self.folder / "html", self.folder / "doctrees", "html", status=None,
-                warning=warnings,
-                confoverrides={
-                    "extensions": ["myst_parser", "laghu.report.sphinx_ext"], "myst_enable_extensions": ["colon_fence"],
-                    "numfig": True, "nitpicky": True, "html_theme": "basic", "smartquotes": False,
-                },
-            )
-            app.build()
-        return (self.folder / "html" / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
+        return render(
+            self.folder, f"# Page\n\n{text}\n\n```{{toctree}}\nprovenance\nothers\n```\n", "laghu.report.sphinx_ext",
+            files={"provenance.md": PROVENANCE, "others.md": PROVENANCE.replace("cpu", "others")},
+            myst_enable_extensions=["colon_fence"], numfig=True, nitpicky=True, smartquotes=False,
+        )
 
     def provenance(self) -> str:
-        return (self.folder / "html" / "provenance.html").read_text(encoding="utf-8")
+        return rendered(self.folder, "provenance")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    (folder / "provenance.md").write_text(PROVENANCE, encoding="utf-8")
-    (folder / "others.md").write_text(PROVENANCE.replace("cpu", "others"), encoding="utf-8")
     (folder / "book").mkdir()
     shutil.copytree(REPOSITORY / "book" / "data", folder / "book" / "data")
     (folder / "studies").mkdir()
@@ -73,10 +61,6 @@ def site(tmp_path_factory):
 
 def record(run):
     return next(record for record in STUDY if record.run == run)
-
-
-def plain(html):
-    return re.sub(r"<[^>]+>", "", html).replace(NBSP, " ")
 
 
 def test_roles_write_the_numbers_of_the_records(site):

@@ -1,5 +1,4 @@
 import csv
-import io
 import itertools
 import json
 import math
@@ -7,15 +6,14 @@ import re
 import shutil
 import subprocess
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_records import fake_record, fake_study
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from html_pages import Parts, plain
+from sphinx_pages import render, rendered
 
 from laghu import records
 from laghu.errors import LaghuError
@@ -472,8 +470,6 @@ PAGES = {
 def site(tmp_path_factory):
     """HTML by page, and the warnings; paper 3's GPT2-L and one of its variants have names that want to be markup."""
     folder = tmp_path_factory.mktemp("site")
-    for name, text in PAGES.items():
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copytree(REPOSITORY / "book" / "data", folder / "book" / "data")
     shutil.copytree(REPOSITORY / "book" / "_static", folder / "static", ignore=shutil.ignore_patterns("lib", "fonts"))
     file = folder / "book" / "data" / PRINTED.name
@@ -481,32 +477,20 @@ def site(tmp_path_factory):
     file.write_text(re.sub("Distil4b|GPT2-L(?=,)", lambda found: quoted, file.read_text(encoding="utf-8")), "utf-8")
     (folder / "studies").mkdir()
     (folder / "studies" / "gpu.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
-    warnings = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, patch_docutils(), docutils_namespace():
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAGHU_HOME", str(folder))
         for run in [*STUDY.values(), *ENGINE]:
             RunRecord.model_validate(run.model_dump(warnings=False)).save()
-        app = Sphinx(
-            folder, None, folder / "html", folder / "doctrees", "html", status=None, warning=warnings,
-            confoverrides={"extensions": ["myst_parser", "laghu.report.tradeoff_ext"], "numfig": True,
-                           "nitpicky": True, "html_theme": "basic", "smartquotes": False,
-                           "html_static_path": ["static"]},
+        _, warnings = render(
+            folder, PAGES["index"], "laghu.report.tradeoff_ext", numfig=True, nitpicky=True, smartquotes=False,
+            files={f"{name}.md": text for name, text in PAGES.items()}, html_static_path=["static"],
         )
-        app.build()
-    return {name: (folder / "html" / f"{name}.html").read_text(encoding="utf-8") for name in PAGES}, warnings.getvalue()
-
-
-def plain(html):
-    return re.sub(r"<[^>]+>", "", html)
+    return {name: rendered(folder, name) for name in PAGES}, warnings
 
 
 def elements(html):
     """Tags and attributes of a page's content, as a browser reads them."""
-    found = []
-    parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))
-    parser.feed(re.search(r'role="main">(.*)<div class="sphinxsidebar"', html, re.S)[1])
-    return found
+    return Parts(re.search(r'role="main">(.*)<div class="sphinxsidebar"', html, re.S)[1]).elements
 
 
 def test_the_page_holds_the_ranking_without_a_script(site):
