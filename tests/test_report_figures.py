@@ -1,7 +1,9 @@
+import json
 import re
 import statistics
 import warnings
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from fake_records import fake_record, fake_study
@@ -13,6 +15,7 @@ from laghu.report import figures, style, tables
 from laghu.report.rows import row_of
 from laghu.spec import RunSpec
 
+REPOSITORY = Path(__file__).parents[1]
 STUDY = fake_study()
 FRAME = records.frame(STUDY)
 
@@ -118,6 +121,44 @@ def test_the_readme_shows_the_answer_as_the_published_records_give_it(tmp_path):
         parts(each.read_text(encoding="utf-8")) for each in (tmp_path / "answer.svg", paths.root() / file))
     assert text == committed, "stale: draw it anew with laghu.cli._draw_headline"
     assert numbers == pytest.approx(drawn, abs=0.01)
+
+
+def test_the_answer_of_the_book_says_what_the_files_of_its_records_hold(monkeypatch):
+    monkeypatch.setenv("LAGHU_HOME", str(REPOSITORY))
+    runs = [json.loads(file.read_bytes()) for file in (REPOSITORY / "results" / "cpu").glob("*.json")]
+    of = {}
+    for run in runs:
+        of.setdefault(row_of(run["run"]), []).append(run)
+
+    def over_seeds(row, value):
+        return statistics.mean(value(run) for run in of[row])
+
+    labels = {
+        "baseline": "Baseline", "pruning-25": "Pruning 25 %", "pruning-50": "Pruning 50 %",
+        "pruning-75": "Pruning 75 %", "ensemble-distillation": "Ensemble distilled",
+        "ensemble-distillation-75": "Ensemble distilled, pruning 75 %",
+        "two-step-moderate": "Two-step distillation (moderate)", "two-step-maximum": "Two-step distillation (maximum)",
+        "two-step-taught": "Two-step distillation (taught)", "student-deep": "Student of its own (deep)",
+        "student-shallow": "Student of its own (shallow)", "student-words": "Student of its own (words)",
+    }
+    drawing = figures.answer(tables.study("cpu"))
+    assert set(drawing.data.index) == set(labels)
+    said = drawing.alt.partition(". ")[2].rstrip(".").split("; ")
+    expected = {}
+    for row, label in labels.items():
+        accuracy = over_seeds(row, lambda run: run["accuracy"]["clean"]["value"])
+        speed = over_seeds(row, lambda run: run["speed_up"]["median"])
+        expected[label] = f"{100 * accuracy:.1f} % at {speed:.2f}×"
+        line = drawing.data.loc[row]
+        assert (line["accuracy.clean.value.mean"], line["speed_up.median.mean"]) == pytest.approx((accuracy, speed))
+        for end in ("low", "high"):
+            assert line[f"accuracy.clean.{end}.mean"] == pytest.approx(
+                over_seeds(row, lambda run, end=end: run["accuracy"]["clean"][end]))
+    assert dict(text.split(": ") for text in said) == expected
+    work = {row: of[row][0]["flops_per_token"] for row in ("baseline", "pruning-75")}
+    classical = 100 * over_seeds("classical", lambda run: run["accuracy"]["clean"]["value"])
+    assert re.findall(r"[\d.]+(?=×| that| %\.)", drawing.caption) == [
+        f"{work['baseline'] / work['pruning-75']:.2f}", "2.56", f"{classical:.1f}"]
 
 
 def test_a_study_of_one_seed_and_two_rows_is_drawn():

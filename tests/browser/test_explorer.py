@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_records import ROWS, fake_study
 from screens import DRAWN, SIZES, THEMES
+from sphinx_pages import render
 
 from laghu.report import calculator, explorer
 from laghu.report.calculator import INPUTS, Shape
@@ -30,9 +32,9 @@ def data():
 def visit(open_page):
     """Opens the page, at a fragment if one is given; for the rest as `open_page`."""
 
-    def opened(fragment="", *screen, **options):
+    def opened(fragment="", *screen, to=PAGE, **options):
         page = open_page(*screen, **options)
-        page.goto(PAGE + fragment)
+        page.goto(to + fragment)
         return page
 
     return opened
@@ -232,6 +234,24 @@ def test_a_first_touch_shows_the_run_and_a_second_goes_there(visit):
     page.wait_for_url("**/results/cpu/student-shallow-seed1.html")
 
 
+def test_a_touch_that_a_click_does_not_tell_of_shows_the_run_too(visit):
+    """As in browsers whose clicks are mouse events."""
+    page = visit("", "phone", has_touch=True)
+    followed = page.evaluate("""() => {
+      const mark = document.querySelector('a.laghu-point[data-id="cpu#student-shallow"] .laghu-mark');
+      return [1, 2].map(() => {
+        mark.dispatchEvent(new PointerEvent("pointerdown", { pointerType: "touch", bubbles: true }));
+        let followed;
+        addEventListener("click", (event) => { followed = !event.defaultPrevented; event.preventDefault(); },
+          { once: true });
+        mark.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+        return followed;
+      });
+    }""")
+    assert followed == [False, True]
+    assert "Student of its own (shallow)" in page.locator(".laghu-card").inner_text()
+
+
 def test_a_run_without_a_page_leads_to_its_line_of_provenance(visit):
     page = visit("#show=runs")
     page.locator('a.laghu-point[data-id="cpu#pruning-50-seed2"]').focus()
@@ -239,6 +259,39 @@ def test_a_run_without_a_page_leads_to_its_line_of_provenance(visit):
     page.wait_for_url("**/provenance.html#*")
     line = page.evaluate("document.getElementById(decodeURIComponent(location.hash.slice(1))).closest('tr').innerText")
     assert "pruning-50-seed2" in line
+
+
+@pytest.fixture(scope="module")
+def two_machines(tmp_path_factory, serve):
+    """URL of an explorer of invented records, whose third seed is from another machine."""
+    folder = tmp_path_factory.mktemp("two-machines")
+    (folder / "studies").mkdir()
+    runs = "".join(f"  - {json.dumps({key: row[key] for key in row})}\n" for row in ROWS)
+    (folder / "studies" / "cpu.yaml").write_text(f"title: Two machines\nseeds: [1, 2, 3]\ncommon: {{}}\nruns:\n{runs}")
+    static = Path(__file__).parents[2] / "book" / "_static"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAGHU_HOME", str(folder))
+        for record in fake_study():
+            threads = 8 if record.seed == 3 else 2
+            record.model_copy(update={"hardware": record.hardware | {"threads": threads}}).save()
+        render(folder, "# Page\n\n```{explorer} cpu\n```\n\n```{run-table} cpu\n```\n", "laghu.report.sphinx_ext",
+               "laghu.report.explorer_ext", html_static_path=[str(static)], html_favicon=str(static / "favicon.svg"))
+    return serve(folder / "html")
+
+
+def test_two_means_of_one_row_have_a_card_and_a_link_each(visit, two_machines):
+    page = visit(base_url=two_machines, to="index.html#x=size&machine=all")
+    both = page.locator('a.laghu-point[data-id^="cpu#baseline"]')
+    assert both.count() == 2
+    found = set()
+    for place in range(2):
+        both.nth(place).focus()
+        card = page.locator(".laghu-card").inner_text()
+        (machine,) = re.findall(r"Invented CPU, \d threads", card)
+        seeds = re.findall(r"mean over seeds [\d, ]+\d|seed \d", card)
+        found.add((machine, *seeds, both.nth(place).get_attribute("href").partition("#")[2]))
+    assert found == {("Invented CPU, 2 threads", "mean over seeds 1, 2", "run-cpu-baseline-seed1"),
+                     ("Invented CPU, 8 threads", "seed 3", "run-cpu-baseline-seed3")}
 
 
 # ------------------------------------------------------------------------------- what can be taken away
@@ -253,6 +306,13 @@ def test_the_csv_holds_the_points_drawn_to_the_last_digit(data, visit):
         lines = {line["id"]: line for line in csv.DictReader(file)}
     expected, front = selected(data, x="size", without=("pruning",))
     assert set(lines) == expected
+    # One list of headings for this file and for those that the build makes.
+    columns = list(explorer.csv(data.means, data.collections).columns)
+    assert list(next(iter(lines.values()))) == [*columns, "front"]
+    of_the_build = explorer.csv(data.means, data.collections).set_index("id", drop=False).astype(str)
+    for identity, line in lines.items():
+        assert {name: line[name] for name in columns if name not in explorer.FIELDS} == {
+            name: of_the_build.at[identity, name] for name in columns if name not in explorer.FIELDS}
     for point in data.means:
         if line := lines.get(point.id):
             assert [line[axis.field] and float(line[axis.field]) for axis in AXES] == [

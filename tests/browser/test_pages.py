@@ -39,6 +39,19 @@ def test_a_first_visit_shows_what_the_system_prefers(browser, server, theme):
     assert errors == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_theme_is_the_systems_where_pages_may_remember_nothing(browser, server, theme):
+    """As where a reader blocks storage; the theme's own scripts complain, which is theirs."""
+    context = browser.new_context(base_url=server, color_scheme=theme)
+    context.add_init_script("Object.defineProperty(window, 'localStorage', "
+                            "{ get() { throw new DOMException('denied', 'SecurityError'); } });")
+    page = context.new_page()
+    page.goto("book/methods.html")
+    chosen = page.evaluate("({ ...document.documentElement.dataset })")
+    assert (chosen["mode"], chosen["theme"]) == ("auto", theme)
+    context.close()
+
+
 def test_the_landing_page_weighs_less_than_a_megabyte(open_page):
     page = open_page()
     sizes = []
