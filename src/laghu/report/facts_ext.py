@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import laghu
-from laghu.report import audit_ext, formats, links, sources
+from laghu.report import audit_ext, links, sources
 from laghu.report.sources import Source
 from laghu.report.sphinx_ext import StudyDirective
 from laghu.report.table_nodes import field_list
@@ -81,11 +81,8 @@ def commits_of(env: BuildEnvironment, commits: Sequence[str]) -> list[nodes.Node
 
 
 def digests(values: Sequence[str]) -> list[nodes.Node]:
-    """Each different digest once, short, whole to whoever points at it."""
-    return _joined([
-        [nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)]
-        for value in dict.fromkeys(values)
-    ], ", ")
+    """Each different digest once."""
+    return _joined([[links.digest(value)] for value in dict.fromkeys(values)], ", ")
 
 
 def _named(env: BuildEnvironment, study: str, kind: str, own: Sequence[Source]) -> list[nodes.Node]:

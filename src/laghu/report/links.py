@@ -7,6 +7,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.environment import BuildEnvironment
 
+from laghu.report import formats
 from laghu.report.sources import Source, told
 
 NOT_RUN = "not run yet"
@@ -57,3 +58,8 @@ def page(env: BuildEnvironment, text: str, docname: str) -> nodes.Node:
 def missing(text: str = NOT_RUN) -> nodes.inline:
     """What stands in the place of a number that is not there."""
     return nodes.inline("", text, classes=["laghu-missing"])
+
+
+def digest(value: str) -> nodes.abbreviation:
+    """A digest, short, whole to whoever points at it."""
+    return nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)

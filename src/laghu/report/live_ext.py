@@ -17,7 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 import laghu
 from laghu import paths
 from laghu.errors import LaghuError
-from laghu.report import formats, links, live, sources
+from laghu.report import assets, formats, links, live, sources
 from laghu.report.roles import RecordRole
 from laghu.shipping import manifest
 from laghu.shipping.manifest import Manifest
@@ -33,7 +33,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("live-model", LiveModelDirective)
     app.add_directive("model-card", ModelCard)
     app.add_role("shipped", ShippedRole())
-    app.connect("html-page-context", _add_script)
+    assets.load(app, LiveModel, lambda _: ("live/live.js", "live/live.css"))
     return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -103,9 +103,3 @@ class ShippedRole(RecordRole):
 
 def _nothing(translator: nodes.NodeVisitor, node: LiveModel) -> None:
     """Its content stands for itself."""
-
-
-def _add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    if doctree is not None and next(iter(doctree.findall(LiveModel)), None) is not None:
-        app.add_js_file("live/live.js", loading_method="defer")
-        app.add_css_file("live/live.css")

@@ -88,8 +88,8 @@ class RunTable(_ProvenanceTable):
             [
                 self.record_cell(of_run[run], run, [source.anchor for source in [of_run[run]]]
                                  + [of_run[run].row_anchor] * bool(first[run])),
-                *(_digest(line[field]) if field in _DIGESTS else line[field] for field in differing),
-                _digest(line["run_key"]),
+                *(links.digest(line[field]) if field in _DIGESTS else line[field] for field in differing),
+                links.digest(line["run_key"]),
                 f"{line['started']:%Y-%m-%d %H:%M}",
                 took.number(line["seconds"]),
                 self.files_cell(of_run[run]),
@@ -117,8 +117,9 @@ class RecordTable(_ProvenanceTable):
             rows.add(source.row_anchor)
             lines.append([
                 self.record_cell(source, source.name, anchors), source.study,
-                "–" if source.seed is None else str(source.seed), _digest(source.commit), source.machine or "–",
-                _digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}", self.files_cell(source),
+                "–" if source.seed is None else str(source.seed), links.digest(source.commit), source.machine or "–",
+                links.digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}",
+                self.files_cell(source),
             ])
         if "study" not in self.options:
             return [_titled(_TITLES[argument], _HEADINGS, lines)]
@@ -147,7 +148,3 @@ def _lettered(values: pd.Series, name: str) -> tuple[pd.Series, list[tuple[str, 
     legend = [(f"{name} {letters[value]}", [nodes.Text(f"{value} ({count} {'run' if count == 1 else 'runs'})")])
               for value, count in counts.items()]
     return values.map(letters), legend
-
-
-def _digest(value: str) -> nodes.Node:
-    return nodes.abbreviation("", "", nodes.literal("", formats.short(value)), explanation=value)
