@@ -21,7 +21,7 @@ from sphinx.transforms import SphinxTransform
 import laghu
 from laghu import paths
 from laghu.records import CostRecord, RunRecord, TokenRecord
-from laghu.report import colab, facts_ext, links, notebook_page, sources, sphinx_ext
+from laghu.report import colab, links, notebook_page, sources, sphinx_ext
 from laghu.report.book import PUBLISHED
 from laghu.report.notebook_page import Record
 from laghu.report.sources import Source
@@ -63,8 +63,8 @@ class NotebookPage(SphinxTransform):
                             *_downloads(self.env, source)]),
                 ("Machine", [nodes.Text(source.machine)]),
                 ("Measured", [nodes.Text(sources.days([source]))]),
-                ("Commit", facts_ext.digests([source.commit])),
-                ("Run key", facts_ext.digests([source.key])),
+                ("Commit", [links.digest(source.commit)]),
+                ("Run key", [links.digest(source.key)]),
             ]),
         ]
         page += self.section("Limits", [nodes.paragraph("", text) for text in notebook_page.limits(record)])
@@ -142,9 +142,8 @@ def _mend(env: BuildEnvironment, figure: nodes.figure, source: Source, numbers: 
     digest = Path(image["uri"]).stem
     if digest in numbers:
         place = list(numbers).index(digest) + 1
-        file = Path(env.srcdir) / "book" / "_generated" / f"{env.docname}-{place}.csv"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(numbers[digest], encoding="utf-8")
+        file = sphinx_ext.generated(
+            env, f"{env.docname}-{place}.csv", lambda file: file.write_text(numbers[digest], encoding="utf-8"))
         offered = [links.download(env, file, "Data (CSV)"), nodes.Text(", "), *offered]
     figure += nodes.legend("", nodes.paragraph("", "", *offered, classes=["laghu-data"]))
 

@@ -86,8 +86,8 @@ class RunTable(_ProvenanceTable):
         first = ~runs["row"].duplicated()
         lines = [
             [
-                self.record_cell(of_run[run], run, [source.anchor for source in [of_run[run]]]
-                                 + [of_run[run].row_anchor] * bool(first[run])),
+                self.record_cell(
+                    of_run[run], run, [of_run[run].anchor, *([of_run[run].row_anchor] if first[run] else [])]),
                 *(links.digest(line[field]) if field in _DIGESTS else line[field] for field in differing),
                 links.digest(line["run_key"]),
                 f"{line['started']:%Y-%m-%d %H:%M}",

@@ -22,6 +22,7 @@ import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -271,11 +272,16 @@ class StudyDirective(SphinxDirective):
         Args:
             write: is given where to.
         """
-        file = Path(self.env.srcdir) / "book" / "_generated" / study / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        own = file.with_name(f"{os.getpid()}-{name}")
-        write(own)
-        return own.replace(file)
+        return generated(self.env, f"{study}/{name}", write)
+
+
+def generated(env: BuildEnvironment, name: str, write: Callable[[Path], Any]) -> Path:
+    """`StudyDirective.written`, by a path below the folder of such files."""
+    file = Path(env.srcdir) / "book" / "_generated" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = file.with_name(f"{os.getpid()}-{file.name}")
+    write(own)
+    return own.replace(file)
 
 
 class StudyTable(StudyDirective):

@@ -1,6 +1,7 @@
 """Tables: numbers in, numbers out. Only `rendered` and `terminal` round, and they change nothing else."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -9,7 +10,9 @@ from laghu.errors import LaghuError
 from laghu.records import RunRecord, TokenRecord
 from laghu.report import formats, statistics
 from laghu.report.rows import Row, in_order, row_of
-from laghu.spec import Study
+from laghu.spec import RunSpec, Study, TokenRun
+
+Record = TypeVar("Record", RunRecord, TokenRecord)
 
 # Columns of a summary, and what each is called.
 HEADINGS = {
@@ -74,19 +77,20 @@ MACHINE = ["hardware.cpu", "hardware.gpu", "hardware.threads"]
 
 def listed(name: str) -> list[RunRecord]:
     """Records of the runs that the study's file lists, by run name; without a file all there are."""
-    loaded = records.load_study(name)
-    if not (paths.studies() / f"{name}.yaml").is_file():
-        return loaded
-    runs = {spec.run for spec in Study.load(name).runs}
-    return [record for record in loaded if record.run in runs]
+    return _on_the_list(name, records.load_study(name), lambda study: study.runs)
 
 
 def listed_tokens(name: str) -> list[TokenRecord]:
     """Records of the runs on labelled words that the study's file lists, by run name; without a file all there are."""
-    loaded = records.load_tokens(name)
+    return _on_the_list(name, records.load_tokens(name), lambda study: study.tokens)
+
+
+def _on_the_list(
+    name: str, loaded: list[Record], of: Callable[[Study], Iterable[RunSpec | TokenRun]]
+) -> list[Record]:
     if not (paths.studies() / f"{name}.yaml").is_file():
         return loaded
-    runs = {spec.run for spec in Study.load(name).tokens}
+    runs = {spec.run for spec in of(Study.load(name))}
     return [record for record in loaded if record.run in runs]
 
 

@@ -76,8 +76,6 @@ card.md beside this file says what they were trained on, under which terms, and 
 The licence at the root of the repository is that of the code, not of the models.
 """
 _VIEWS = {"published": "As published", "deduplicated": "Each text once", "clean": "Clean"}
-
-
 NOTICE = "LICENSE.txt"
 
 
