@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from laghu import classical, distillation, evaluation, freshness, measurement, provenance, quiet
+from laghu.compression.layout import intermediate_size
 from laghu.corpora import Corpus
 from laghu.energy import grid_intensity, track
 from laghu.experiment import load, predict_logits
@@ -33,11 +34,11 @@ def measure(spec: RunSpec, corpus: Corpus, stages: list[Stage], teacher: Stage, 
     teacher_logits = predict_logits(spec, test["text"], reference, tokenizer)
     return RunRecord(
         **_identity(spec, corpus, started),
-        pruning_level=1 - model.config.intermediate_size / reference.config.intermediate_size,
+        pruning_level=1 - intermediate_size(model.config) / intermediate_size(reference.config),
         parameters=vars(measurement.count_parameters(model)),
         weight_bytes=measurement.weight_bytes(model),
         flops_per_token=measurement.encoder_flops_per_token(model.config, spec.measuring.sequence_length),
-        intermediate_size=model.config.intermediate_size,
+        intermediate_size=intermediate_size(model.config),
         **_quality(spec, corpus, logits.argmax(-1)),
         **_against_teacher(spec, corpus, logits, teacher_logits),
         **_timings(spec, model, reference),

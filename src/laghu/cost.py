@@ -97,8 +97,13 @@ def measure(run: CostRun, started: datetime) -> CostRecord:
 
 def run_key(run: CostRun) -> str:
     """Key of a cost record, as `provenance.run_key`; the study's name and its other precisions are no part of it."""
+    return _run_keys(run)[0]
+
+
+def _run_keys(run: CostRun) -> list[str]:
+    """Keys that are good; see `provenance.run_keys`."""
     settings = run.settings.model_dump(mode="json", exclude_defaults=True, exclude={"precisions"})
-    return provenance.run_key("cost", {"precision": run.precision, **settings}, "")
+    return provenance.run_keys("cost", {"precision": run.precision, **settings}, "")
 
 
 def why_stale(record: CostRecord, run: CostRun) -> str | None:
@@ -107,7 +112,7 @@ def why_stale(record: CostRecord, run: CostRun) -> str | None:
     # A parameter added since is not compared; a default that has changed is in no key.
     if differing := [name for name, value in record.settings.items() if current.get(name) != value]:
         return f"parameters changed: {', '.join(differing)}"
-    return None if record.run_key == run_key(run) else "its template, code or pinned versions changed"
+    return None if record.run_key in _run_keys(run) else "its template, code or pinned versions changed"
 
 
 def is_current(run: CostRun) -> bool:

@@ -41,8 +41,13 @@ def run_key(spec: RunSpec, data: str) -> str:
     The study's name is no part of it, nor is any parameter that has its default: a parameter added later leaves the key
     of earlier results as it was. That a default has changed shows in the record's `settings`.
     """
+    return _run_keys(spec, data)[0]
+
+
+def _run_keys(spec: RunSpec, data: str) -> list[str]:
+    """Keys that are good; see `provenance.run_keys`."""
     parameters = spec.model_dump(exclude_defaults=True, exclude={"study"})
-    return provenance.run_key(spec.technique, parameters, data)
+    return provenance.run_keys(spec.technique, parameters, data)
 
 
 def why_stale(record: RunRecord, spec: RunSpec, data: str) -> str | None:
@@ -52,7 +57,7 @@ def why_stale(record: RunRecord, spec: RunSpec, data: str) -> str | None:
     differing = differences(record.settings, spec.model_dump(mode="json"))
     if differing:
         return f"parameters changed: {', '.join(differing)}"
-    if record.run_key != run_key(spec, data):
+    if record.run_key not in _run_keys(spec, data):
         return "its template, code or pinned versions changed"
     return None
 

@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from laghu import quiet
+from laghu.compression import layout
 from laghu.energy import track
 from laghu.errors import LaghuError
 from laghu.evaluation import inference
@@ -60,12 +61,15 @@ def count_parameters(model: PreTrainedModel) -> Parameters:
     """Parameters of an encoder classifier; one that is shared by several modules counts once.
 
     Raises:
-        LaghuError: the base model has no `embeddings` or no `encoder` (BERT and its kin have both).
+        LaghuError: the base model has no embeddings or no encoder (those in `layout.PRUNABLE` have both).
     """
-    base = model.base_model
-    if not (hasattr(base, "embeddings") and hasattr(base, "encoder")):
-        raise LaghuError(f"{type(model).__name__} has no embeddings and encoder to count; give a BERT-like classifier.")
-    return Parameters(*(sum(p.numel() for p in part.parameters()) for part in (model, base.embeddings, base.encoder)))
+    try:
+        parts = (model, model.base_model.embeddings, layout.encoder(model))
+    except AttributeError:
+        raise LaghuError(
+            f"{type(model).__name__} has no embeddings and encoder to count; give a BERT-like classifier."
+        ) from None
+    return Parameters(*(sum(p.numel() for p in part.parameters()) for part in parts))
 
 
 def weight_bytes(model: PreTrainedModel) -> int:
@@ -76,12 +80,13 @@ def weight_bytes(model: PreTrainedModel) -> int:
 def encoder_flops_per_token(config: PreTrainedConfig, sequence_length: int) -> int:
     """Floating-point operations per token in the matrix products of a BERT-like encoder, two per multiply-add.
 
-    Counted are the four attention projections, the two FFN matrices, and the products of attention with keys and with
-    values; left out are embeddings, biases, softmax, normalisation and the classifier.
+    Counted are the four attention projections, the two FFN matrices or three where one is of gates, and the products
+    of attention with keys and with values, of local attention as of any other; left out are embeddings, biases,
+    softmax, normalisation and the classifier.
     """
-    hidden, ffn = config.hidden_size, config.intermediate_size
+    hidden = config.hidden_size
     projections = 4 * hidden * hidden
-    feed_forward = 2 * hidden * ffn
+    feed_forward = layout.feed_forward_matrices(config) * hidden * layout.intermediate_size(config)
     attention = 2 * sequence_length * hidden
     return 2 * config.num_hidden_layers * (projections + feed_forward + attention)
 

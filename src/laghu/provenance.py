@@ -3,6 +3,10 @@
 A key covers the code that makes numbers, the parameters, the data and the pinned versions. It does not cover comments,
 docstrings and prose, nor the modules that only carry numbers around (`CARRIERS`), so that a better error message
 does not make a published study stale.
+
+A change of code that makes no number another, such as one for models that no published study holds, may be declared so
+(`laghu.equality`, with runs that were made again as evidence). Then a key of the code as it was before is good, too;
+what is made from now on has the key of the code as it is.
 """
 
 import ast
@@ -13,7 +17,7 @@ import re
 import subprocess
 import tokenize
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -27,8 +31,8 @@ from laghu import paths
 # give, values and texts with their flags, enters every key itself.
 CARRIERS = frozenset(
     {
-        "cli", "corpora", "errors", "freshness", "lexicons", "paths", "progress", "provenance", "quiet", "records",
-        "report", "runner", "sample", "spec", "stages", "texts", "token_corpora", "token_freshness",
+        "cli", "corpora", "equality", "errors", "freshness", "lexicons", "paths", "progress", "provenance", "quiet",
+        "records", "report", "runner", "sample", "spec", "stages", "texts", "token_corpora", "token_freshness",
     }
 )
 _PACKAGE = Path(__file__).parent
@@ -40,6 +44,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
 def stripped(source: str) -> str:
     """Python source as its logical lines: no comments, docstrings or blank lines, no trace of how it was wrapped."""
     lines: list[str] = []
@@ -76,18 +81,27 @@ def _whole_strings(source: str) -> Iterator[tokenize.TokenInfo]:
 
 def imported(source: str) -> set[str]:
     """Names of the laghu modules that a piece of source imports, e.g. `compression.movement`."""
+    return {name for name in _imported_names(source) if _module_file(name).is_file()}
+
+
+@cache
+def _imported_names(source: str) -> frozenset[str]:
+    """What may be a module of laghu, or a name in one."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    modules = {name.removeprefix("laghu.") for name in names if name.startswith("laghu.")}
-    return {name for name in modules if _module_file(name).is_file()}
+    return frozenset(name.removeprefix("laghu.") for name in names if name.startswith("laghu."))
 
 
-def reachable(modules: Iterable[str]) -> list[str]:
-    """The given laghu modules and all that they import, directly or not, without `CARRIERS`; sorted."""
+def reachable(modules: Iterable[str], earlier: Mapping[str, str] | None = None) -> list[str]:
+    """The given laghu modules and all that they import, directly or not, without `CARRIERS`; sorted.
+
+    Args:
+        earlier: modules to sources that take the place of their own.
+    """
     found: set[str] = set()
     waiting = set(modules)
     while waiting:
@@ -95,18 +109,51 @@ def reachable(modules: Iterable[str]) -> list[str]:
         if name in found or name.split(".")[0] in CARRIERS:
             continue
         found.add(name)
-        waiting |= imported(_module_file(name).read_text(encoding="utf-8"))
+        waiting |= imported((earlier or {}).get(name) or _module_file(name).read_text(encoding="utf-8"))
     return sorted(found)
 
 
 def code_digest(modules: Iterable[str]) -> str:
     """Digest of the code that the given laghu modules can reach."""
-    return digest({name: _stripped_module(name) for name in reachable(modules)})
+    return _code_digest(modules, {})
+
+
+def code_digests(modules: Iterable[str]) -> list[str]:
+    """`code_digest`, and then that of the same code before each change that is declared to alter no number."""
+    modules = list(modules)
+    return list(dict.fromkeys(_code_digest(modules, earlier) for earlier in ({}, *_earlier_sources())))
+
+
+def _code_digest(modules: Iterable[str], earlier: Mapping[str, str]) -> str:
+    return digest({
+        name: stripped(earlier[name]) if name in earlier else _stripped_module(name)
+        for name in reachable(modules, earlier)
+    })
+
+
+@cache
+def _earlier_sources() -> list[dict[str, str]]:
+    """For each declaration that holds, its modules' sources before the change.
+
+    It holds while its modules are what they were when it was made.
+    """
+    found = []
+    for file in sorted(paths.earlier_code().glob("*/equal.json")):
+        now = json.loads(file.read_text(encoding="utf-8"))["modules"]
+        if all(_module_file(name).is_file() and module_digest(name) == then for name, then in now.items()):
+            sources = {name: file.with_name(f"{name}.py") for name in now}
+            found.append({name: each.read_text(encoding="utf-8") for name, each in sources.items() if each.is_file()})
+    return found
 
 
 def module_digest(name: str) -> str:
     """Digest of the code of one laghu module, without what it imports."""
     return digest(_stripped_module(name))
+
+
+def source_digest(source: str) -> str:
+    """`module_digest` of a module of that source."""
+    return digest(stripped(source))
 
 
 def template_code(template: Path) -> str:
@@ -121,8 +168,13 @@ def run_key(technique: str, parameters: dict[str, Any], data_sha256: str) -> str
     Args:
         parameters: those that differ from the defaults, so that a new parameter leaves old keys as they are.
     """
+    return run_keys(technique, parameters, data_sha256)[0]
+
+
+def run_keys(technique: str, parameters: dict[str, Any], data_sha256: str) -> list[str]:
+    """`run_key`, and after it the keys of the same run before changes that are declared to alter no number."""
     code = template_code(paths.templates() / f"{technique}.ipynb")
-    return digest(code, parameters, code_digest(imported(code)), data_sha256, pins())
+    return [digest(code, parameters, reached, data_sha256, pins()) for reached in code_digests(imported(code))]
 
 
 @cache

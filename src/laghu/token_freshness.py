@@ -22,8 +22,13 @@ def data_sha256(run: TokenRun) -> str:
 
 def run_key(run: TokenRun, data: str) -> str:
     """Key of a run on data of that digest, as `freshness.run_key`."""
+    return _run_keys(run, data)[0]
+
+
+def _run_keys(run: TokenRun, data: str) -> list[str]:
+    """Keys that are good; see `provenance.run_keys`."""
     parameters = run.model_dump(mode="json", exclude_defaults=True, exclude={"study"})
-    return provenance.run_key("token_classification", parameters, data)
+    return provenance.run_keys("token_classification", parameters, data)
 
 
 def why_stale(record: TokenRecord, run: TokenRun, data: str) -> str | None:
@@ -32,7 +37,7 @@ def why_stale(record: TokenRecord, run: TokenRun, data: str) -> str | None:
         return "the data changed"
     if differing := freshness.differences(record.settings, run.model_dump(mode="json")):
         return f"parameters changed: {', '.join(differing)}"
-    return None if record.run_key == run_key(run, data) else "its template, code or pinned versions changed"
+    return None if record.run_key in _run_keys(run, data) else "its template, code or pinned versions changed"
 
 
 def is_current(run: TokenRun) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from laghu.compression.layout import Layer, layers
+from laghu.compression.layout import FeedForward, Layer, feed_forwards, layers
 from laghu.errors import LaghuError
 from laghu.training import Objective
 
@@ -126,18 +126,21 @@ class Masked(nn.Module):
             tuple, out of torch's sight: registered twice it would be saved twice.
         grid: blocks along each dimension of the weight.
         transposed: the group's scores run along the weight's columns instead of its rows.
+        parts: of the weight's rows, one below the other; each has the grid.
     """
 
-    def __init__(self, scores: Scores, grid: tuple[int, ...], transposed: bool = False) -> None:
+    def __init__(self, scores: Scores, grid: tuple[int, ...], transposed: bool = False, parts: int = 1) -> None:
         super().__init__()
         self._scores = (scores,)
         self._grid = grid
         self._transposed = transposed
+        self._parts = parts
 
     def forward(self, weight: Tensor) -> Tensor:
         mask = self._scores[0].mask()
         mask = (mask.T if self._transposed else mask).reshape(self._grid)
-        for dimension, (blocks, size) in enumerate(zip(self._grid, weight.shape, strict=True)):
+        mask = torch.cat([mask] * self._parts)
+        for dimension, (blocks, size) in enumerate(zip(mask.shape, weight.shape, strict=True)):
             mask = mask.repeat_interleave(size // blocks, dim=dimension)
         return mask * weight
 
@@ -145,12 +148,13 @@ class Masked(nn.Module):
 # ------------------------------------------------------------------------------------------------ masks on a model
 
 
-def _mask_neurons(layer: Layer, scores: Scores) -> None:
-    """One score per FFN neuron: its row and bias in the first dense layer, its column in the second."""
-    neurons = layer.up.out_features
-    parametrize.register_parametrization(layer.up, "weight", Masked(scores, (neurons, 1)))
-    parametrize.register_parametrization(layer.up, "bias", Masked(scores, (neurons,)))
-    parametrize.register_parametrization(layer.down, "weight", Masked(scores, (1, neurons), transposed=True))
+def _mask_neurons(ffn: FeedForward, scores: Scores) -> None:
+    """One score per FFN neuron: its rows and biases in the first dense layer, its column in the second."""
+    up, parts = ffn.up, ffn.parts
+    parametrize.register_parametrization(up, "weight", Masked(scores, (ffn.neurons, 1), parts=parts))
+    if up.bias is not None:
+        parametrize.register_parametrization(up, "bias", Masked(scores, (ffn.neurons,), parts=parts))
+    parametrize.register_parametrization(ffn.down, "weight", Masked(scores, (1, ffn.neurons), transposed=True))
 
 
 def _mask_heads(layer: Layer, scores: Scores) -> None:
@@ -190,7 +194,7 @@ class Movement:
 
 
 def attach(model: PreTrainedModel, method: Method = TOPK, attention: str = "none", block_size: int = 32) -> Movement:
-    """Put masks on every FFN, and if asked for on the attention, of a BERT-like model; at first they keep everything.
+    """Put masks on every FFN, and if asked for on a BERT-like model's attention; at first they keep everything.
 
     The scores become parameters of the model (under `movement`), so that they are moved, trained and checkpointed with
     it. Attention blocks and heads are masked but stay in place: no configuration of transformers can say that a layer
@@ -208,15 +212,16 @@ def attach(model: PreTrainedModel, method: Method = TOPK, attention: str = "none
     """
     new_scores = partial(Scores, method=method)
     movement = Movement([], [])
-    for layer in layers(model):
-        scores = new_scores(layer.up.out_features, 1)
-        _mask_neurons(layer, scores)
+    for ffn in feed_forwards(model):
+        scores = new_scores(ffn.neurons, 1)
+        _mask_neurons(ffn, scores)
         movement.neurons.append(scores)
+    for layer in layers(model) if attention != "none" else []:
         if attention == "heads":
             scores = new_scores(model.config.num_attention_heads, 1)
             _mask_heads(layer, scores)
             movement.attention.append(scores)
-        elif attention == "blocks":
+        else:
             for linear in (layer.query, layer.key, layer.value, layer.attention_output):
                 scores = new_scores(*_grid(linear, block_size))
                 _mask_blocks(linear, scores)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from laghu.compression.layout import Layer, layers
+from laghu.compression.layout import FeedForward, feed_forwards, set_intermediate_size
 from laghu.compression.movement import Movement, harden
 from laghu.errors import LaghuError
 
@@ -21,26 +21,31 @@ def cut_neurons(model: PreTrainedModel, kept: list[Tensor]) -> None:
     Raises:
         LaghuError: not one tensor per layer.
     """
-    encoder = layers(model)
-    if len(kept) != len(encoder):
-        raise LaghuError(f"{len(kept)} lists of neurons for {len(encoder)} layers; give one per layer")
+    ffns = feed_forwards(model)
+    if len(kept) != len(ffns):
+        raise LaghuError(f"{len(kept)} lists of neurons for {len(ffns)} layers; give one per layer")
     width = max(len(indices) for indices in kept)
-    for layer, indices in zip(encoder, kept, strict=True):
-        _cut_layer(layer, indices, width)
-    model.config.intermediate_size = width
+    for ffn, indices in zip(ffns, kept, strict=True):
+        _cut(ffn, indices, width)
+    set_intermediate_size(model.config, width)
 
 
-def _cut_layer(layer: Layer, kept: Tensor, width: int) -> None:
-    up, down = layer.up, layer.down
-    with torch.no_grad():
-        weight = up.weight.new_zeros(width, up.in_features)
-        bias = up.bias.new_zeros(width)
-        output = down.weight.new_zeros(down.out_features, width)
-        weight[: len(kept)] = up.weight[kept]
-        bias[: len(kept)] = up.bias[kept]
-        output[:, : len(kept)] = down.weight[:, kept]
-    up.weight, up.bias, up.out_features = nn.Parameter(weight), nn.Parameter(bias), width
-    down.weight, down.in_features = nn.Parameter(output), width
+@torch.no_grad()
+def _cut(ffn: FeedForward, kept: Tensor, width: int) -> None:
+    up, down, parts = ffn.up, ffn.down, ffn.parts
+
+    def rows(of: Tensor) -> nn.Parameter:
+        """Those that are kept, (parts width, ...), of (parts neurons, ...)."""
+        cut = of.new_zeros(parts, width, *of.shape[1:])
+        cut[:, : len(kept)] = of.unflatten(0, (parts, -1))[:, kept]
+        return nn.Parameter(cut.flatten(0, 1))
+
+    up.weight = rows(up.weight)
+    up.bias = None if up.bias is None else rows(up.bias)
+    columns = down.weight.new_zeros(down.out_features, width)
+    columns[:, : len(kept)] = down.weight[:, kept]
+    down.weight = nn.Parameter(columns)
+    up.out_features, down.in_features = parts * width, width
 
 
 def excise(model: PreTrainedModel, movement: Movement) -> None:
