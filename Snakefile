@@ -44,6 +44,16 @@ def before_tokens(wildcards):
     return stamps(run, f"{run.corpus}-baseline-seed{run.seed}")
 
 
+def gpus(wildcards, resources):
+    return resources.get("gpu", 0)
+
+
+def on_gpus(wildcards, resources):
+    """What a command begins with where the profile gives it GPUs: which ones, is decided when it starts."""
+    count = gpus(wildcards, resources)
+    return f"python -m laghu.devices {count}" if count else ""
+
+
 localrules: study
 
 
@@ -56,7 +66,8 @@ rule study:
 rule backbone:
     output: touch(str(STAMPS / "backbone"))
     threads: workflow.cores
-    shell: "OMP_NUM_THREADS={threads} laghu backbone " + STUDY.name
+    params: on=on_gpus, processes=lambda wildcards, resources: max(1, gpus(wildcards, resources))
+    shell: "OMP_NUM_THREADS={threads} {params.on} laghu backbone " + STUDY.name + " --processes {params.processes}"
 
 
 # One rule a seed, only because a priority can't be computed: the earlier seed first, so that an early stop leaves whole
@@ -69,7 +80,8 @@ for seed in sorted({spec.seed for spec in STUDY.runs}):
         wildcard_constraints: run="|".join(run for run, spec in RUNS.items() if spec.seed == seed)
         threads: 1
         priority: -seed
-        shell: "OMP_NUM_THREADS={threads} laghu run " + STUDY.name + " {wildcards.run}"
+        params: on=on_gpus
+        shell: "OMP_NUM_THREADS={threads} {params.on} laghu run " + STUDY.name + " {wildcards.run}"
 
 
 # When nothing else is left to start.
@@ -80,4 +92,5 @@ if TOKENS:
         wildcard_constraints: run="|".join(TOKENS)
         threads: 1
         priority: -1 - max(run.seed for run in (*STUDY.runs, *STUDY.tokens))
-        shell: "OMP_NUM_THREADS={threads} laghu run " + STUDY.name + " {wildcards.run}"
+        params: on=on_gpus
+        shell: "OMP_NUM_THREADS={threads} {params.on} laghu run " + STUDY.name + " {wildcards.run}"

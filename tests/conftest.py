@@ -85,7 +85,7 @@ def batch() -> dict[str, torch.Tensor]:
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """A checkout of its own: Laghu reads and writes there, with this repository's templates, studies and pins."""
-    for name in ("pyproject.toml", "requirements.lock"):
+    for name in ("pyproject.toml", "requirements.lock", "CITATION.cff"):
         shutil.copy(REPOSITORY / name, tmp_path)
     for name in ("notebooks", "studies"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
@@ -93,3 +93,19 @@ def home(tmp_path, monkeypatch) -> Path:
     provenance.pins.cache_clear()
     yield tmp_path
     provenance.pins.cache_clear()
+
+
+@pytest.fixture
+def order(monkeypatch) -> list[str]:
+    """What is brought onto the disk and what is renamed, in order."""
+    seen = []
+    fsync, rename, replace = os.fsync, Path.rename, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        seen.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", lambda path, to: (seen.append(f"rename {to.name}"), rename(path, to))[1])
+    monkeypatch.setattr(Path, "replace", lambda path, to: (seen.append(f"rename {to.name}"), replace(path, to))[1])
+    return seen

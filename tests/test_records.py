@@ -79,7 +79,7 @@ def test_the_old_record_stands_until_the_new_one_is_whole(record, tmp_path, monk
     monkeypatch.setattr(os, "fsync", lambda handle: (original(handle), seen.append(RunRecord.load(file))))
     changed = record.model_copy(update={"commit": "another"})
     changed.save(tmp_path)
-    assert seen == [record]
+    assert seen == [record, changed]  # before the new name, and after it for the folder
     assert RunRecord.load(file) == changed
 
 

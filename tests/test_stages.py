@@ -1,15 +1,19 @@
 import fcntl
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import laghu
 from laghu import provenance, stages
+from laghu.errors import LaghuError
 
 # Wants one stage; says when its build begins, waits there to be told, and says what it got.
 CHILD = """
@@ -77,7 +81,7 @@ def test_a_stage_is_built_once_and_then_read(home):
     assert first.model == first.folder / "model"
     assert first.report == {"steps": 3, "log": [{"loss": 0.5}], "note": "दुसर्‍या"}
     # The trainer's checkpoints were for resuming only.
-    assert sorted(path.name for path in first.folder.iterdir()) == ["model", "report.json"]
+    assert sorted(path.name for path in first.folder.iterdir()) == ["SHA256SUMS", "model", "report.json"]
 
 
 def test_a_build_that_fails_leaves_nothing_finished_and_goes_on_in_its_folder(home):
@@ -146,3 +150,155 @@ def test_key_changes_with_name_inputs_code_and_pins_only(home, monkeypatch):
     assert len(set(keys)) == len(keys)
     assert key() == first
     assert len([path for path in (home / "checkpoints").iterdir() if path.is_dir()]) == len(keys)
+
+
+# ------------------------------------------------------------------------------------------------ stages gone bad
+
+
+class Weights:
+    """A build of weights, a tokenizer and a report that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, working: Path) -> dict:
+        self.calls += 1
+        (working / "model").mkdir(exist_ok=True)
+        save_file({"weight": np.arange(4.0)}, working / "model" / "model.safetensors")
+        (working / "model" / "tokenizer.json").write_text("{}")
+        return {"steps": 3}
+
+
+def harm(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    match how:
+        case "gone":
+            file.unlink()
+        case "empty":
+            file.write_bytes(b"")
+        case "short":
+            file.write_bytes(content[: len(content) // 2])
+        case "changed":
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "short", "changed"])
+@pytest.mark.parametrize("name", ["model/model.safetensors", "model/tokenizer.json", "report.json"])
+def test_a_stage_that_went_bad_is_made_again_and_said_so_once(home, capfd, name, how):
+    build = Weights()
+    first = stages.stage("teacher", [], {}, build)
+    harm(first.folder / name, how)
+    again = stages.stage("teacher", [], {}, build)
+    assert build.calls == 2 and again == first
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"stage {first.folder.name} is broken and made again: {name}" in line
+    assert load_file(again.model / "model.safetensors")["weight"].tolist() == [0, 1, 2, 3]
+    assert stages.stage("teacher", [], {}, build) == first and build.calls == 2
+    assert capfd.readouterr().err == ""
+    assert sorted(path.suffix for path in (home / "checkpoints").iterdir()) == ["", ".lock"]
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "calls"),
+    [("model/model.safetensors", "short", 2), ("model/model.safetensors", "empty", 2), ("report.json", "short", 2),
+     ("report.json", "gone", 2), ("model/model.safetensors", "changed", 1), ("model/tokenizer.json", "changed", 1)],
+)
+def test_a_stage_from_before_there_were_digests_is_taken_unless_it_is_torn(home, name, how, calls):
+    build = Weights()
+    first = stages.stage("teacher", [], {}, build)
+    (first.folder / "SHA256SUMS").unlink()
+    stages.stage("teacher", [], {}, build)
+    assert build.calls == 1
+    harm(first.folder / name, how)
+    stages.stage("teacher", [], {}, build)
+    assert build.calls == calls
+
+
+def test_a_report_that_is_no_object_is_a_broken_stage(home):
+    build = Weights()
+    first = stages.stage("teacher", [], {}, build)
+    (first.folder / "SHA256SUMS").unlink()
+    (first.folder / "report.json").write_text("[]")
+    assert stages.stage("teacher", [], {}, build) == first and build.calls == 2
+
+
+def test_files_that_came_later_do_not_break_a_stage(home):
+    build = Weights()
+    first = stages.stage("teacher", [], {}, build)
+    (first.folder / "model" / "cache-1.arrow").touch()
+    stages.stage("teacher", [], {}, build)
+    assert build.calls == 1
+
+
+@pytest.mark.parametrize("killed_in", ["seal", "rmtree", "rename"])
+def test_killed_between_its_end_and_its_name_a_stage_is_not_built_again(home, monkeypatch, killed_in):
+    """After the digests are there; before, the build is called again and finds its own work."""
+    build = Weights()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if killed_in == "rmtree":
+            original = shutil.rmtree
+            patch.setattr(shutil, "rmtree", lambda path, **how: (
+                _interrupt() if path.name == "trainer" else original(path, **how)))
+        else:
+            patch.setattr(f"laghu.{'seals.seal' if killed_in == 'seal' else 'durable.rename'}", _interrupt)
+        stages.stage("teacher", [], {}, build)
+    assert [path.suffix for path in (home / "checkpoints").iterdir() if path.is_dir()] == [".working"]
+    finished = stages.stage("teacher", [], {}, build)
+    assert build.calls == (2 if killed_in == "seal" else 1)
+    assert finished.report == {"steps": 3} and (finished.model / "tokenizer.json").is_file()
+
+
+def _interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_killed_while_it_is_thrown_away_a_broken_stage_never_stands_under_its_name(home, monkeypatch):
+    build = Weights()
+    first = stages.stage("teacher", [], {}, build)
+    harm(first.model / "model.safetensors", "short")
+    original = shutil.rmtree
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", lambda path, **how: _interrupt() if path.exists() else original(path, **how))
+        stages.stage("teacher", [], {}, build)
+    assert [path.suffix for path in (home / "checkpoints").iterdir() if path.is_dir()] == [".broken"]
+    assert stages.stage("teacher", [], {}, build) == first
+    assert [path.suffix for path in (home / "checkpoints").iterdir() if path.is_dir()] == [""]
+
+
+def test_a_training_does_not_go_on_from_a_checkpoint_that_is_not_whole(home, capfd):
+    """Trainer would fail on it, and again at every call; the one before it serves."""
+
+    def build(working: Path) -> dict:
+        trainer = working / "trainer"
+        if not trainer.exists():
+            for step in (2, 4, 6):
+                (trainer / f"checkpoint-{step}").mkdir(parents=True)
+                save_file({"weight": np.arange(4.0)}, trainer / f"checkpoint-{step}" / "model.safetensors")
+                (trainer / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+            (trainer / "checkpoint-4" / "trainer_state.json").write_text('{"global_step": ')
+            (trainer / "checkpoint-6" / "trainer_state.json").unlink()
+            raise KeyboardInterrupt
+        return {"found": [path.name for path in trainer.iterdir()]}
+
+    with pytest.raises(KeyboardInterrupt):
+        stages.stage("teacher", [], {}, build)
+    assert stages.stage("teacher", [], {}, build).report == {"found": ["checkpoint-2"]}
+    said = capfd.readouterr().err
+    assert "does not go on from checkpoint-4: trainer_state.json is not JSON" in said
+    assert "does not go on from checkpoint-6: it was being written" in said
+
+
+def test_an_error_of_the_build_itself_stays_what_it_is(home):
+    def build(working: Path) -> dict:
+        raise ZeroDivisionError("in the mathematics")
+
+    with pytest.raises(ZeroDivisionError):
+        stages.stage("teacher", [], {}, build)
+
+
+def test_a_library_s_error_on_a_full_disk_says_what_to_do(home):
+    def build(working: Path) -> dict:
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(LaghuError, match=r"teacher-.* can't be written to .*checkpoints: No space left on dev"):
+        stages.stage("teacher", [], {}, build)

@@ -8,20 +8,23 @@ calls finished and goes on from there, so that it can be killed at any time.
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
-from laghu import cost_runner, freshness, paths, pretraining, quantization, runner, token_freshness
+from laghu import cost_runner, durable, freshness, paths, pretraining, quantization, runner, token_freshness
 from laghu.errors import LaghuError
 from laghu.shipping.manifest import MODEL_LIMIT
 from laghu.spec import RunSpec, Study
 
 # What may be committed of a campaign's results.
 RESULTS_LIMIT = 20 * 2**20
+
+_KILLED = "its process was killed, by lack of memory perhaps; call again, with fewer --jobs if so"
 
 # Environment variables that say how many threads a numerical library may use.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -48,20 +51,16 @@ def train(studies: list[Study], jobs: int) -> None:
         quantization.refuse_unsupported(scheme, "cpu")
     failed: list[str] = []
     done, total = 0, len(waiting)
-    with _shared_cores(jobs), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for wave in waves(waiting):
-            started = {pool.submit(_train, spec): spec for spec in wave}
-            for future in as_completed(started):
-                spec, done = started[future], done + 1
-                try:
-                    note = f"development accuracy {future.result():.1%}"
-                except BrokenProcessPool as error:
-                    raise LaghuError("a training process was killed, by lack of memory perhaps; call again, with fewer "
-                                     "--jobs if so") from error
-                except Exception as error:  # whatever it is, the other trainings go on
-                    failed.append(f"{spec.study}/{spec.run}: {error}")
-                    note = f"failed: {error}"
-                print(f"[train {done}/{total}] {spec.study}/{spec.run}: {note}", flush=True)
+    with _shared_cores(jobs):
+        for spec, future in chain.from_iterable(_trained(wave, jobs) for wave in waves(waiting)):
+            done += 1
+            try:
+                note = f"development accuracy {future.result():.1%}"
+            except Exception as error:  # whatever it is, the other trainings go on
+                reason = _KILLED if isinstance(error, BrokenProcessPool) else error
+                failed.append(f"{spec.study}/{spec.run}: {reason}")
+                note = f"failed: {reason}"
+            print(f"[train {done}/{total}] {spec.study}/{spec.run}: {note}", flush=True)
     if failed:
         raise LaghuError(f"{len(failed)} of {total} trainings failed: " + "; ".join(failed))
 
@@ -159,9 +158,35 @@ def export(spec: RunSpec) -> Path:
     stage = dispatch.compress(spec, corpus, experiment.teacher(spec, corpus))[-1]
     model, tokenizer = experiment.load(stage, "fp16")
     folder = paths.results(spec.study) / "model"
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with durable.replacing_folder(folder) as made:
+        model.save_pretrained(made)
+        tokenizer.save_pretrained(made)
     return folder
+
+
+def _trained(wave: list[RunSpec], jobs: int) -> Iterator[tuple[RunSpec, Future[float]]]:
+    """The runs of a wave, each when its training has ended, well or not.
+
+    A process that is killed takes those beside it along: what was lost that way is trained again, each alone, and what
+    is killed then is named.
+    """
+    lost = []
+    with _processes(jobs) as pool:
+        started = {pool.submit(_train, spec): spec for spec in wave}
+        for future in as_completed(started):
+            if isinstance(future.exception(), BrokenProcessPool):
+                lost.append(started[future])
+            else:
+                yield started[future], future
+    for spec in lost:
+        with _processes(1) as alone:
+            future = alone.submit(_train, spec)
+            wait([future])
+            yield spec, future
+
+
+def _processes(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
 def _train(spec: RunSpec) -> float:

@@ -1,5 +1,6 @@
 """From a pretrained backbone to its record: how much text, how fast, at what cost, and how busy the machine was."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,9 +26,11 @@ def record(study: Study) -> PretrainingRecord:
     experiment.begin(spec)
     stage = experiment.backbone(spec)
     file = pretraining_file(study.name)
-    if file.is_file() and (kept := PretrainingRecord.load(file)).stage_key == stage.key:
-        return kept
+    with suppress(LaghuError):  # there is none, or none that can be read
+        if (kept := PretrainingRecord.load(file)).stage_key == stage.key:
+            return kept
     report, settings = stage.report, spec.pretraining
+    processes = report.get("processes", 1)
     model = AutoModelForMaskedLM.from_pretrained(stage.model)
     tokens = report["steps"] * settings.batch_size * settings.sequence_length
     flops = flops_per_token(model.config, settings.sequence_length, settings.mask_probability)
@@ -44,9 +47,10 @@ def record(study: Study) -> PretrainingRecord:
         tokens_per_second=pace,
         flops_per_token=flops,
         peak_flops_per_second=peak,
-        model_flops_utilisation=pace * flops / peak if peak and pace else None,
+        model_flops_utilisation=pace * flops / (peak * processes) if peak and pace else None,
         loss=[{"step": entry["step"], "loss": entry["loss"]} for entry in report["log"]],
         train_seconds=report["seconds"],
+        processes=processes,
         resumed_at_step=report["resumed_at_step"],
         energy_kwh=report["energy_kwh"],
         co2e_kg=report["co2e_kg"],

@@ -1,22 +1,22 @@
 """Records: one JSON file per run, the single origin of every number in tables, figures and prose."""
 
 import json
-import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from laghu import paths
-from laghu.errors import LaghuError
+from laghu import durable, paths
+from laghu.errors import LaghuError, shown
 from laghu.spec import CostPrecision, Distillation, Precision, Technique, TokenCorpusName
 
+# Of a study or a run: it becomes part of paths and of addresses of pages.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Source = Literal["measured", "estimated", "absent"]
 # Of entities: the literature's reading of IOB2, and the strict one (`laghu.sequence_labels`). Of words: the last two.
 TokenScore = Literal[
@@ -132,6 +132,9 @@ class Stored(Part):
     def save(self, folder: Path | None = None) -> Path:
         """Write the record under a temporary name and rename it; returns the path.
 
+        An executed notebook beside it tells of an earlier record, and goes: with it, the run would pass for finished
+        before its own notebook is there.
+
         Args:
             folder: receives it instead of the folder of `file`.
 
@@ -139,17 +142,10 @@ class Stored(Part):
             LaghuError: the folder can't be written to.
         """
         file = folder / self.file.name if folder else self.file
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(_readable_json(self.model_dump(mode="json")))
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(file)
+            with durable.replacing(file, file.with_suffix(".ipynb")) as part:
+                part.write_text(_readable_json(self.model_dump(mode="json")), encoding="utf-8")
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise LaghuError(f"record {file.name} can't be written to {file.parent}: {error.strerror}") from error
         return file
 
@@ -158,7 +154,7 @@ class Stored(Part):
         """Read one record.
 
         Raises:
-            LaghuError: no such file, not JSON, or not a record; names the file and the field.
+            LaghuError: no such file, one that can't be read, not JSON, or not a record; names the file and the field.
         """
         try:
             return cls.model_validate_json(file.read_bytes())
@@ -166,15 +162,17 @@ class Stored(Part):
             raise LaghuError(f"no record {file.name} in {file.parent}; run the study first") from None
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "content"
+            where = shown(".".join(str(part) for part in first["loc"]))[1:-1] or "content"
             raise LaghuError(f"{file} is not a record: {where}: {first['msg']}; delete it and run it again") from None
+        except OSError as error:
+            raise LaghuError(f"record {file.name} can't be read from {file.parent}: {error.strerror}") from None
 
 
 class RunRecord(Stored):
     """Everything that is known about one run. Fractions are in 0..1, times in the unit of their name."""
 
-    study: str
-    run: str
+    study: Name
+    run: Name
     technique: Technique
     pruning_level: float = Field(description="fraction of the FFN neurons removed, as delivered")
     distilled: bool
@@ -269,7 +267,7 @@ class CostCell(Part):
 class CostRecord(Stored):
     """What the rows of the paper's Table I cost in one precision, on random weights of the settings' shape."""
 
-    study: str
+    study: Name
     precision: CostPrecision
     engine: str
     cells: list[CostCell]
@@ -298,8 +296,8 @@ class Counts(Part):
 class TokenRecord(Stored):
     """Everything that is known about one run on labelled words; see `RunRecord` for what the two have in common."""
 
-    study: str
-    run: str
+    study: Name
+    run: Name
     corpus: TokenCorpusName
     task: Literal["ner", "pos"] = Field(description="scored by entities, or by words")
     synthetic: bool = Field(description="the corpus is invented; scores say nothing about Marathi")
@@ -371,7 +369,7 @@ class Loss(Part):
 class PretrainingRecord(Stored):
     """How the backbone of a study was pretrained: how much text, how fast, at what cost."""
 
-    study: str
+    study: Name
     text: str
     synthetic: bool
     parameters: int = Field(description="with the language-model head; shared ones count once")
@@ -379,10 +377,11 @@ class PretrainingRecord(Stored):
     tokens: int
     tokens_per_second: float | None = Field(description="between the first and the last entry of the log")
     flops_per_token: float = Field(description="forward and backward, matrix products alone")
-    peak_flops_per_second: float | None = Field(description="dense bf16, by the GPU maker's data sheet")
+    peak_flops_per_second: float | None = Field(description="of one GPU, dense bf16, by its maker's data sheet")
     model_flops_utilisation: float | None = Field(description="the FLOP/s achieved over the peak")
     loss: list[Loss]
     train_seconds: float
+    processes: int = Field(1, description="that shared the batch; energy is of the GPUs and the first of them")
     resumed_at_step: int
     energy_kwh: float
     co2e_kg: float

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import nbformat
@@ -19,13 +20,14 @@ import papermill
 from nbformat import NotebookNode
 from PIL import Image
 
-from laghu import freshness, paths, token_freshness
+from laghu import durable, freshness, paths, token_freshness
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 from laghu.report.rows import Row, row_of
 from laghu.spec import RunSpec, Study
 
 _SECONDS_BETWEEN_LINES = 10.0
+_DIED = "Kernel died"
 
 
 def title(spec: RunSpec) -> str:
@@ -51,10 +53,12 @@ def parameters(spec: RunSpec) -> dict[str, Any]:
 def execute_template(name: str, heading: str, parameters: dict[str, Any], target: Path) -> Path:
     """Execute a template under a heading of its own into the file `target`, which it returns.
 
-    It works under a temporary name, so that a failed run leaves an earlier notebook as it was.
+    It works under a temporary name, so that a run that failed leaves an earlier notebook as it was: but for one that
+    failed after its record was saved, and then that notebook was not the record's any more (`records.Stored.save`).
 
     Raises:
         papermill.PapermillExecutionError: a cell failed.
+        LaghuError: the notebook's process was killed, or the notebook can't be written.
     """
     template = nbformat.read(str(paths.templates() / f"{name}.ipynb"), as_version=4)
     _retitle(template, heading)
@@ -63,16 +67,20 @@ def execute_template(name: str, heading: str, parameters: dict[str, Any], target
         nbformat.write(template, str(prepared))
         # A template shows the parameters that concern it and takes all; papermill would warn of each of the others.
         logging.getLogger("papermill").setLevel(logging.ERROR)
-        papermill.execute_notebook(
-            str(prepared), str(executed), parameters=parameters, progress_bar=False,
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
-        )
+        try:
+            _papermill(prepared, executed, parameters)
+        except RuntimeError as error:  # nbclient and jupyter_client tell of the same with two types
+            if _DIED not in str(error):
+                raise
+            raise LaghuError(f"{target.stem}: its process was killed, by lack of memory perhaps; call again, with "
+                             "fewer runs side by side (--cores 1) if so") from None
         notebook = nbformat.read(str(executed), as_version=4)
     _strip(notebook)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    nbformat.write(notebook, str(temporary))
-    temporary.replace(target)
+    try:
+        with durable.replacing(target) as part:
+            nbformat.write(notebook, str(part))
+    except OSError as error:
+        raise LaghuError(f"notebook {target.name} can't be written to {target.parent}: {error.strerror}") from error
     return target
 
 
@@ -81,10 +89,11 @@ def execute_with_progress(study: Study, spec: RunSpec) -> None:
     done = sum(freshness.is_current(other) for other in study.runs)
     head = f"[{study.name} {done}/{len(study.runs)} done] {spec.run}"
     print(f"{head}: started", flush=True)
+    began = monotonic()
     with watched(head):
         execute(spec)
     record = RunRecord.load(paths.results(study.name) / f"{spec.run}.json")
-    seconds = (record.finished - record.started).total_seconds()
+    seconds = monotonic() - began
     accuracy = record.accuracy.clean.value
     print(f"[{study.name}] {spec.run}: finished in {seconds:.0f} s, clean accuracy {accuracy:.1%}", flush=True)
 
@@ -126,11 +135,15 @@ def only_one(study: str) -> Iterator[int]:
     """Hold the study's lock; gives its file descriptor.
 
     Raises:
-        LaghuError: another process holds it.
+        LaghuError: another process holds it, or the folder of results can't be written to.
     """
     folder = paths.results(study)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise LaghuError(f"results of study {study!r} can't be written to {folder}: {error.strerror}") from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -140,19 +153,25 @@ def only_one(study: str) -> Iterator[int]:
 
 @contextmanager
 def watched(head: str) -> Iterator[None]:
-    """Print the progress of a training in this run's notebook every few seconds, when there is news."""
+    """Print how far a training in this run's notebook has come, every few seconds, and notices (`laghu.notices`)."""
     finished = threading.Event()
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "progress"
-        os.environ["LAGHU_PROGRESS"] = str(file)
+        progress, notices = Path(scratch) / "progress", Path(scratch) / "notices"
+        notices.touch()
+        os.environ |= {"LAGHU_PROGRESS": str(progress), "LAGHU_NOTICES": str(notices)}
 
         def watch() -> None:
             last = ""
-            while not finished.wait(_SECONDS_BETWEEN_LINES):
-                line = file.read_text(encoding="utf-8") if file.exists() else ""
-                if line != last:
-                    print(f"{head}: {line}", flush=True)
-                    last = line
+            with notices.open(encoding="utf-8") as news:
+                over = False
+                while not over:
+                    over = finished.wait(_SECONDS_BETWEEN_LINES)
+                    for notice in news:
+                        print(f"{head}: {notice.rstrip()}", flush=True)
+                    line = progress.read_text(encoding="utf-8") if progress.exists() and not over else last
+                    if line != last:
+                        print(f"{head}: {line}", flush=True)
+                        last = line
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -161,7 +180,25 @@ def watched(head: str) -> Iterator[None]:
         finally:
             finished.set()
             watcher.join()
-            del os.environ["LAGHU_PROGRESS"]
+            del os.environ["LAGHU_PROGRESS"], os.environ["LAGHU_NOTICES"]
+
+
+def _papermill(prepared: Path, executed: Path, parameters: dict[str, Any]) -> None:
+    """Execute a notebook, once more where its kernel does not come up.
+
+    Jupyter looks for free ports and lets go of them before the kernel takes them: where many start at once, another may
+    be there first. Nothing has been done by then.
+    """
+    for last in (False, True):
+        try:
+            papermill.execute_notebook(
+                str(prepared), str(executed), parameters=parameters, progress_bar=False,
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            )
+            return
+        except RuntimeError as error:
+            if last or f"{_DIED} before replying" not in str(error):
+                raise
 
 
 def _retitle(notebook: NotebookNode, heading: str) -> None:

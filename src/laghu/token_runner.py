@@ -1,6 +1,7 @@
 """Runs token classifiers: their template once for each run, alone or all those of a study."""
 
 from pathlib import Path
+from time import monotonic
 
 from papermill import PapermillExecutionError
 
@@ -39,6 +40,7 @@ def execute_with_progress(run: TokenRun) -> None:
     """
     head = f"[{run.study}] {run.run}"
     print(f"{head}: started", flush=True)
+    began = monotonic()
     try:
         with runner.watched(head):
             execute(run)
@@ -47,7 +49,7 @@ def execute_with_progress(run: TokenRun) -> None:
             raise
         raise LaghuError(f"{run.run}: {error.evalue}") from None
     record = TokenRecord.load(token_file(run.study, run.run))
-    seconds, name = (record.finished - record.started).total_seconds(), HEADLINE[record.task]
+    seconds, name = monotonic() - began, HEADLINE[record.task]
     print(f"{head}: finished in {seconds:.0f} s, clean {name} {record.scores[name].clean.value:.1%}", flush=True)
 
 

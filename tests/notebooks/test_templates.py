@@ -38,8 +38,9 @@ def _settings(technique: str) -> dict:
 
 def test_there_is_a_run_for_every_template():
     there = {path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb")}
-    # Those are run in tests/test_cost.py and tests/test_token_classification.py; the last is none: tests/test_lab.py.
-    assert there == {*RUNS, "cost", "token_classification", "tweak"}
+    # Those are run in tests/test_cost.py, tests/test_token_classification.py and tests/own; the last is none:
+    # tests/test_lab.py.
+    assert there == {*RUNS, "cost", "token_classification", "compress", "tweak"}
 
 
 @pytest.mark.parametrize("technique", RUNS)

@@ -45,8 +45,16 @@ def build(out: Path | None = None) -> Path:
         out: folder that receives `_build/html`; the repository if not given.
 
     Raises:
-        LaghuError: a notebook to be published ends in an error, or the build gave warnings; it lists them.
+        LaghuError: a notebook to be published ends in an error; the build gave warnings, which it lists; or the book
+            can't be written.
     """
+    try:
+        return _build(out)
+    except OSError as error:
+        raise LaghuError(f"the book can't be written: {error}; mend that and call again") from error
+
+
+def _build(out: Path | None) -> Path:
     site = (out or paths.root()).resolve() / "_build"
     index, stamp, sources = site / "html" / "index.html", site / "sources.sha256", _sources_digest()
     if index.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == sources:
@@ -97,9 +105,15 @@ def refuse_errors(notebook: Path) -> None:
     """Raise if the executed notebook holds an error: Jupyter Book would publish it without a word.
 
     Raises:
-        LaghuError: names the notebook and the error.
+        LaghuError: names the notebook and the error; or there is no such notebook.
     """
-    for number, cell in enumerate(nbformat.read(notebook, as_version=4).cells, start=1):
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except FileNotFoundError:
+        raise LaghuError(f"no notebook {notebook.name} in {notebook.parent}; run it again") from None
+    except (ValueError, nbformat.ValidationError):
+        raise LaghuError(f"{notebook} is no notebook; delete it and run it again") from None
+    for number, cell in enumerate(cells, start=1):
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 what = f"{output.ename}: {output.evalue}"
@@ -144,5 +158,6 @@ def _render(contents: Path, out: Path) -> None:
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
         lines = re.sub(r"\x1b\[[\d;]*m", "", built.stderr).splitlines()
-        warnings = list(dict.fromkeys(line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)))
+        telling = r"\b(WARNING|ERROR|CRITICAL)\b|\[Errno \d+\]"
+        warnings = list(dict.fromkeys(line for line in lines if re.search(telling, line)))
         raise LaghuError("\n".join(["the book does not build without warnings:", *(warnings or lines[-5:])]))

@@ -1,9 +1,9 @@
 """The model card (Mitchell et al. 2019, arXiv 1810.03993), written from a manifest: no number in it is typed."""
 
-import re
 from collections.abc import Sequence
 
 from laghu.records import Estimate, Views
+from laghu.report import markdown
 from laghu.shipping import origins
 from laghu.shipping.manifest import Manifest, Model, Origin
 
@@ -94,20 +94,20 @@ def text(made: Manifest) -> str:
         learned_from=_INVENTED if made.synthetic else _FROM_NEWS,
         count=len(made.labels),
         labels=", ".join(made.labels),
-        sizes=_table(["", *models], _sizes(list(models.values()))),
+        sizes=markdown.table(["", *models], _sizes(list(models.values()))),
         tested=f"{made.rows.published:,}",
-        scores=_table(["View of the test split", "Texts", "Model", "Accuracy", "Macro-F1"], [
+        scores=markdown.table(["View of the test split", "Texts", "Model", "Accuracy", "Macro-F1"], [
             [label, f"{getattr(made.rows, view):,}", name, _shown(model.accuracy, view), _shown(model.macro_f1, view)]
             for view, label in _VIEWS.items() for name, model in models.items()
         ]),
         chain="\n".join(f"{number}. {step}" for number, step in enumerate(_steps(made), start=1)),
         doubts=_doubts(made),
-        origins=_table(["Source", "Texts", "Licence, as stated", "From"], [
-            [_name(origin), f"{origin.rows:,}", _plain(origin.licence),
-             _plain("; ".join(filter(None, [origin.citation, origin.repository])))]
+        origins=markdown.table(["Source", "Texts", "Licence, as stated", "From"], [
+            [_name(origin), f"{origin.rows:,}", markdown.plain(origin.licence),
+             markdown.plain("; ".join(filter(None, [origin.citation, origin.repository])))]
             for origin in made.origins
         ]),
-        files=_table(["File", "Bytes", "sha256"], [
+        files=markdown.table(["File", "Bytes", "sha256"], [
             [f"`{file.name}`", f"{file.bytes:,}", f"`{file.sha256}`"]
             for model in models.values() for file in model.files
         ]),
@@ -127,7 +127,7 @@ def _doubts(made: Manifest) -> str:
 
 
 def _name(origin: Origin) -> str:
-    return _plain(origin.name.replace("_", " "))
+    return markdown.plain(origin.name.replace("_", " "))
 
 
 def _sizes(models: Sequence[Model]) -> list[list[str]]:
@@ -168,13 +168,3 @@ def _of_student(made: Manifest) -> list[str]:
         "The small model has a shape and a vocabulary of its own. It started from word vectors made from counts over "
         "the same text, and learned those scores.",
     ]
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_\[\]<>|&])", r"\\\1", text)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

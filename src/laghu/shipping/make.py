@@ -3,8 +3,6 @@
 Both models are exported in 8-bit integers (`laghu.deployment`), and what is measured are the files that are given away.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from laghu import evaluation, experiment, freshness, measurement, provenance, quantization
+from laghu import durable, evaluation, experiment, freshness, measurement, provenance, quantization
 from laghu.benchmark import models
 from laghu.corpora import Corpus
 from laghu.errors import LaghuError
@@ -44,7 +42,7 @@ def ship(study: Study, folder: Path) -> Manifest:
     sources = origins.of(spec, corpus)
     teacher = experiment.teacher(spec, corpus)
     student = dispatch.compress(spec, corpus, teacher)[-1]
-    with _in_place_of(folder.resolve()) as working:
+    with durable.replacing_folder(folder.resolve()) as working:
         made = Manifest(
             study=study.name, seed=spec.seed, labels=corpus.labels, max_length=spec.fine_tuning.max_length,
             small=_small(spec, student, corpus, working), teacher=_teacher(spec, teacher, corpus, working),
@@ -108,16 +106,3 @@ def _provenance(spec: RunSpec, corpus: Corpus) -> dict[str, Any]:
         "commit": provenance.commit(), "settings": spec.model_dump(mode="json"), "made": datetime.now(UTC),
         "versions": {**{name: provenance.versions()[name] for name in _VERSIONS}, **quantization.versions()},
     }
-
-
-@contextmanager
-def _in_place_of(folder: Path) -> Iterator[Path]:
-    """A working folder that takes the place of `folder` when all has gone well."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        working = Path(temporary) / "made"
-        working.mkdir()
-        yield working
-        if folder.exists():
-            folder.rename(Path(temporary) / "before")
-        working.rename(folder)

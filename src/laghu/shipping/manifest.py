@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from laghu import paths
-from laghu.records import Part, Rows, Stored, Views
+from laghu.records import Name, Part, Rows, Stored, Views
 
 NAME = "manifest.json"
 CARD = "card.md"
@@ -18,7 +18,7 @@ MODEL_LIMIT = 12 * 10**6
 class File(Part):
     """A file of the folder, gzip-compressed; a page fetches it by its name."""
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.]*$", description="of a file beside the manifest")
     bytes: int = Field(description="as it is fetched")
     sha256: str = Field(description="of the same bytes")
 
@@ -47,7 +47,7 @@ class Shape(Part):
 class Model(Part):
     """A classifier in 8-bit integers."""
 
-    run: str = Field(description="of the study, whose model it is")
+    run: Name = Field(description="of the study, whose model it is")
     stage: str = Field(description="key of its checkpoint")
     shape: Shape
     parameters: int
@@ -70,7 +70,7 @@ class Model(Part):
 class Manifest(Stored):
     """One shipped run and the teacher of its seed."""
 
-    study: str
+    study: Name
     seed: int
     labels: list[str]
     max_length: int = Field(description="tokens that are read of a text, special ones among them")

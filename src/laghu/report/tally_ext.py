@@ -1,0 +1,117 @@
+"""Tallies of tests that count, such as the kill test: numbers in running text, and a table of all of them.
+
+Role: {tally}`kill-test#kills`, a count of `results/robustness/kill-test.json` by its name, those of a group behind a
+slash. Directive: `tally` (argument: the file's name without its suffix; content: the caption), all counts of it, and
+below them command, machine, day and commit. What was not counted yet says so; a name that is not there is a warning.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+
+import laghu
+from laghu import paths
+from laghu.errors import LaghuError
+from laghu.report import cost, links
+from laghu.report.roles import RecordRole
+from laghu.report.sphinx_ext import StudyDirective
+from laghu.report.table_nodes import entry, field_list, table
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.add_role("tally", TallyRole())
+    app.add_directive("tally", TallyTable)
+    return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """The tally of that name; None where the test has not been run.
+
+    Raises:
+        LaghuError: the file is no tally.
+    """
+    file = paths.results("robustness") / f"{name}.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return content | {"counts": dict(content["counts"])}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise LaghuError(f"{file} is no tally; run the test again") from None
+
+
+def flat(counts: dict[str, Any]) -> dict[str, int]:
+    """Counts by their name, those of a group by its name, a slash and their own."""
+    return {
+        name if part is None else f"{name}/{part}": count
+        for name, value in counts.items()
+        for part, count in (value.items() if isinstance(value, dict) else [(None, value)])
+    }
+
+
+class TallyRole(RecordRole):
+    """A count in running text."""
+
+    pattern = r"(?P<file>[\w-]+)#(?P<name>.+)"
+    example = "kill-test#kills"
+
+    def number(self, file: str, name: str) -> nodes.Node:
+        if (tally := load(file)) is None:
+            return links.missing()
+        counts = flat(tally["counts"])
+        if name not in counts:
+            raise LaghuError(f"no count {name!r} in {file}; there are {', '.join(counts)}")
+        return links.explained(self.env, f"{counts[name]:,}", anchor(file), f"{name}, counted by {tally['command']}")
+
+
+class TallyTable(StudyDirective):
+    """All counts of a tally; the content is the caption."""
+
+    option_spec: ClassVar = {"name": directives.unchanged}
+
+    def content_of(self, argument: str) -> list[nodes.Node]:
+        target = nodes.target("", "", ids=[anchor(argument)], names=[anchor(argument)])
+        self.state.document.note_explicit_target(target)
+        if (tally := load(argument)) is None:
+            return [target, nodes.paragraph("", "", links.missing())]
+        lines: list[list[str | nodes.Node]] = []
+        for name, value in tally["counts"].items():
+            lines.append([_sentence(name), "" if isinstance(value, dict) else f"{value:,}"])
+            if isinstance(value, dict):
+                lines += [[f"\N{EM SPACE}{part}", f"{count:,}"] for part, count in value.items()]
+        made = table([[entry("What"), entry("Count")]], lines)
+        if self.content:
+            made.insert(0, nodes.title("", "", *self.caption_alone()))
+        self.add_name(made)
+        return [target, made, field_list(_facts(tally))]
+
+    def caption_alone(self) -> list[nodes.Node]:
+        parsed = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, parsed)
+        if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
+            raise LaghuError("its content is the caption, and has to be one paragraph")
+        return list(parsed[0].children)
+
+
+def anchor(name: str) -> str:
+    """The place of a tally's table."""
+    return f"tally-{name}"
+
+
+def _facts(tally: dict[str, Any]) -> list[tuple[str, list[nodes.Node]]]:
+    ended = datetime.fromisoformat(tally["ended"])
+    return [
+        ("Counted by", [nodes.literal("", tally["command"])]),
+        ("Machine", [nodes.Text(cost.processor(tally["hardware"]))]),
+        ("Took", [nodes.Text(f"{tally['seconds'] / 60:.0f} minutes, ended on {ended:%Y-%m-%d}")]),
+        ("Commit", [links.digest(tally["commit"])]),
+    ]
+
+
+def _sentence(name: str) -> str:
+    return name[:1].upper() + name[1:]
