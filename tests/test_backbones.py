@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -10,6 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 from headlines import HEADLINES
+from safetensors.numpy import load_file
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -334,3 +336,32 @@ def test_paper_model_has_the_papers_parameters(width, parameters):
     embeddings = (v + 512 + 2) * d + 2 * d
     layer = 4 * (d * d + d) + 2 * d * f + f + d + 2 * 2 * d
     assert parameters == embeddings + 12 * layer + (d * d + d) + (d * labels + labels)
+
+
+def test_pretraining_that_goes_on_repeats_itself_but_draws_other_masks(tmp_path):
+    """What the book says of an interrupted pretraining: from one checkpoint always the same, and not the uninterrupted.
+
+    Trainer's loader reads a batch ahead: the words masked in it are drawn before the checkpoint is written, and again
+    afterwards.
+    """
+    text = Dataset.from_dict({"text": HEADLINES * 10})
+    settings = Pretraining(steps=4, batch_size=4, sequence_length=16)
+    shape = Architecture(vocab_size=150, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                         intermediate_size=32, max_position_embeddings=16)
+
+    def weights(folder: Path) -> dict[str, np.ndarray]:
+        report = backbones.pretrain(text, shape, settings, folder, "IND")
+        assert report.steps == 4
+        return load_file(folder / "model" / "model.safetensors")
+
+    def differing(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
+        return any((first[name] != second[name]).any() for name in first)
+
+    with pytest.MonkeyPatch.context() as patch:  # keep the checkpoint in the middle
+        patch.setattr("transformers.trainer.rotate_checkpoints", lambda *args, **options: None)
+        whole = weights(tmp_path / "whole")
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / "whole" / "trainer" / "checkpoint-2", tmp_path / name / "trainer" / "checkpoint-2")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert not differing(one, two)
+    assert differing(one, whole)

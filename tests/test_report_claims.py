@@ -13,7 +13,7 @@ from sphinx_pages import render
 from statsmodels.stats.contingency_tables import mcnemar
 from transformers import BertConfig, BertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from laghu import records
+from laghu import records, spreadsheets
 from laghu.errors import LaghuError
 from laghu.records import CostRecord, RunRecord, TokenRecord
 from laghu.report import claims_ext, statistics, tables
@@ -870,8 +870,8 @@ def test_an_unknown_statement_is_named():
 
 
 def test_the_committed_file_is_what_the_code_writes():
-    assert audit.file().read_text(encoding="utf-8") == audit.frame(audit.published()).to_csv(
-        index=False, lineterminator="\n"), "run python -m laghu.report.claims"
+    expected = spreadsheets.write(audit.frame(audit.published()), index=False)
+    assert audit.file().read_text(encoding="utf-8") == expected, "run python -m laghu.report.claims"
 
 
 def cost_record(speed_up: float) -> CostRecord:

@@ -37,9 +37,9 @@ def build(folder: Path, record: RunRecord | None, *cells) -> Path:
     executed.parent.mkdir(parents=True, exist_ok=True)
     notebook = new_notebook(cells=[new_markdown_cell("# Pruning 50 %\n\nWhat it does."), *cells],
                             metadata={"language_info": {"name": "python", "pygments_lexer": "ipython3"}})
-    nbformat.write(notebook, str(executed))
     if record:
         record.save()
+    nbformat.write(notebook, str(executed))
     _, warnings = render(
         folder, "# Book\n\n```{toctree}\nresults/manual/pruning-50-seed1\nprovenance\n```\n",
         files={"provenance.md": "# Provenance\n\n```{run-table} manual\n```\n"},

@@ -8,18 +8,18 @@ Sources: Jacob et al. 2018 (arXiv 1712.05877) for integer arithmetic with calibr
 quantisation (quantize-dequantize format), which ONNX Runtime and OpenVINO both read.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from laghu import engines, inference, quantization
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
 from laghu.first_token import FirstTokenClassifier, supports
 from laghu.inference import by_length
 
@@ -86,6 +86,7 @@ def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
     # What `Classifier` would refuse to read is refused before anything is made of it.
     inference.labels_of(checkpoint, inference.config_of(checkpoint))
     inference.tokenizer_of(checkpoint)
+    _refuse_shards_elsewhere(checkpoint)
     try:
         with quantization._muted():
             model, loaded = AutoModelForSequenceClassification.from_pretrained(
@@ -93,7 +94,7 @@ def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
                 output_loading_info=True, ignore_mismatched_sizes=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:  # of whatever the configuration's values made the library's code stumble over
         raise LaghuError(f"{checkpoint} holds no classifier for transformers to load ({_first_line(error)})") from None
     # transformers would have invented these.
     if lacking := {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}:
@@ -101,6 +102,25 @@ def load(checkpoint: Path) -> tuple[PreTrainedModel, AutoTokenizer]:
     if not tokenizer.is_fast:
         raise LaghuError(f"{checkpoint.name} has no fast tokenizer; save it with one")
     return model.eval(), tokenizer
+
+
+def _refuse_shards_elsewhere(checkpoint: Path) -> None:
+    """An index of weights names files beside itself.
+
+    Raises:
+        LaghuError: it names others, or is no index.
+    """
+    index = checkpoint / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        elsewhere = [name for name in named if Path(name).name != name]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise LaghuError(f"{checkpoint.name}/{index.name} is no index of weights; save the model again") from None
+    if elsewhere:
+        raise LaghuError(f"{checkpoint.name}/{index.name} names {shown(min(elsewhere))}, which lies elsewhere; weights "
+                         "are files of the same folder")
 
 
 def write_onnx(classifier: nn.Module, names: Sequence[str], file: Path) -> None:

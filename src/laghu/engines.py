@@ -37,7 +37,9 @@ def onnxruntime(folder: Path, threads: int) -> Engine:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = runtime.InferenceSession(_file(folder), options, providers=["CPUExecutionProvider"])
+        # There is nothing to fall back to, and of its second try the library would tell standard output.
+        session = runtime.InferenceSession(
+            _file(folder), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # a hierarchy of the library's own that it does not export
         raise _unreadable(folder, "onnxruntime", error) from None
     names = {node.name for node in session.get_inputs()}

@@ -15,6 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,7 +24,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from laghu import engines, tokenization
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
 from laghu.tokenization import Tokens
 
 # Texts that one thread takes at a time: enough to sort by length, few enough for a short first answer. Fewer than the
@@ -31,6 +32,8 @@ from laghu.tokenization import Tokens
 CHUNK, SMALLEST_CHUNK = 512, 32
 # Chunks under way or waiting, for each thread.
 _AHEAD = 2
+# No model has as many positions; the tokenizers library counts them in 64 bits.
+_LARGEST = 10**9
 # RoBERTa and its kin count positions from the one after padding.
 _OFFSET_BY_PADDING = ("roberta", "xlm-roberta", "camembert")
 
@@ -77,7 +80,9 @@ class Classifier:
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if self.threads < 1:
             raise LaghuError(f"threads {threads} must be at least 1")
-        self._tokens = tokens(tokenizer_of(folder), self.max_length)
+        read = tokenizer_of(folder)
+        with _refused(f"{folder.name}/tokenizer.json can't be put to work"):
+            self._tokens = tokens(read, self.max_length)
         tokenization.leave_threads_to_chunks()
         self._run, self._batch_tokens = engines.load(engine, folder, self.threads)
 
@@ -103,15 +108,40 @@ class Classifier:
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), dtype=np.float32)
 
     def _classify(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
-        """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut."""
-        try:
-            ids, cut = self._tokens(texts)
-        except TypeError:  # from the library, which doesn't say of which text
-            ids, cut = self._tokens([_without_halves(text) for text in texts])
+        """Probabilities of a chunk, (texts, labels) float32, and how many of its texts were cut.
+
+        Raises:
+            LaghuError: a text is none, or tokenizer, weights and labels do not belong together.
+        """
+        with _refused("the tokenizer can't read these texts"):
+            try:
+                ids, cut = self._tokens(texts)
+            except TypeError:  # from the library, which doesn't say of which text
+                ids, cut = self._tokens([_without_halves(text) for text in texts])
         logits = np.empty((len(ids), len(self.labels)), dtype=np.float32)
         for rows in by_length([len(row) for row in ids], self._batch_tokens):
-            logits[rows] = self._run([ids[row] for row in rows])
+            with _refused("the model can't read the tokenizer's tokens"):
+                scores = self._run([ids[row] for row in rows])
+            if np.shape(scores) != (len(rows), len(self.labels)) or not np.isfinite(scores).all():
+                raise LaghuError(f"the model gives scores of shape {np.shape(scores)} for {len(rows)} texts and "
+                                 f"{len(self.labels)} labels, or some that are no numbers; export it again")
+            logits[rows] = scores
         return softmax(logits), cut
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """What a library throws at a file of others becomes our error; a panic of one in Rust is not even an `Exception`.
+
+    Raises:
+        LaghuError: with `what` went wrong and the library's own words.
+    """
+    try:
+        yield
+    except (LaghuError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise LaghuError(f"{what} ({(str(error).splitlines() or [type(error).__name__])[0]})") from None
 
 
 def _without_halves(text: Any) -> str:
@@ -185,7 +215,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LaghuError(f"{folder} has no config.json; give the folder of a model") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LaghuError(f"{file} can't be read as JSON ({error})") from None
     if not isinstance(config, dict):
         raise LaghuError(f"{file} holds no configuration of a model")
@@ -199,11 +229,12 @@ def labels_of(folder: Path, config: dict[str, Any]) -> list[str]:
         LaghuError: the model is no classifier of whole texts, or its labels are not numbered from 0.
     """
     kinds = config.get("architectures") or ["model without a head"]
+    kinds = kinds if isinstance(kinds, list) else [kinds]
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         raise LaghuError(f"{folder.name} is a {', '.join(map(str, kinds))}; give a classifier of whole texts "
                          "(...ForSequenceClassification)")
     names = config.get("id2label")
-    if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
+    if not isinstance(names, dict) or not names or sorted(names) != sorted(map(str, range(len(names)))):
         raise LaghuError(f"{folder.name}/config.json: id2label must name the labels 0, 1, 2, ...")
     return [str(names[str(index)]) for index in range(len(names))]
 
@@ -214,13 +245,26 @@ def max_length_of(folder: Path, config: dict[str, Any], wanted: int | None) -> i
     Raises:
         LaghuError: more than the model has positions, or too few for a token between the special ones.
     """
-    most = config.get("max_position_embeddings", 512)
+    most = _whole_number(folder, config, "max_position_embeddings", 512)
     if config.get("model_type") in _OFFSET_BY_PADDING:
-        most -= config.get("pad_token_id", 1) + 1
+        most -= _whole_number(folder, config, "pad_token_id", 1) + 1
     length = most if wanted is None else wanted
     if not 3 <= length <= most:
         raise LaghuError(f"max_length {length} must be from 3 to {most}, the positions of {folder.name}")
     return length
+
+
+def _whole_number(folder: Path, config: dict[str, Any], name: str, usual: int) -> int:
+    """A field of the configuration, bounded as the tokenizers library bounds its lengths.
+
+    Raises:
+        LaghuError: it is another kind of value.
+    """
+    number = config.get(name, usual)
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _LARGEST:
+        raise LaghuError(f"{folder.name}/config.json: {name} = {shown(number)} must be a whole number up to "
+                         f"{_LARGEST:,}")
+    return number
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:
@@ -232,7 +276,5 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise LaghuError(f"{folder.name} has no tokenizer.json; save the model with its fast tokenizer")
-    try:
+    with _refused(f"{folder.name}/tokenizer.json can't be read"):
         return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare ones
-        raise LaghuError(f"{folder.name}/tokenizer.json can't be read ({error})") from None

@@ -1,12 +1,12 @@
 """Lines of text in, lines of JSON out: a classifier in a pipe."""
 
-import json
 import time
 import warnings
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
 from laghu.inference import Classifier
+from laghu.terminal import json_string, plain
 
 _SECONDS_BETWEEN_NOTES = 1.0
 
@@ -21,7 +21,7 @@ def classify(classifier: Classifier, source: BinaryIO, target: TextIO, notes: Te
         notes: where warnings go, and progress if it is a terminal.
     """
     texts = _Texts(source)
-    names = {label: json.dumps(label, ensure_ascii=False) for label in classifier.labels}
+    names = {label: json_string(label) for label in classifier.labels}
     progress = _Progress(notes)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
@@ -32,7 +32,7 @@ def classify(classifier: Classifier, source: BinaryIO, target: TextIO, notes: Te
     if texts.damaged:
         notes.write(f"laghu: {texts.damaged:,} lines are not UTF-8; what can't be read in them was replaced\n")
     for warning in raised:
-        notes.write(f"laghu: {warning.message}\n")
+        notes.write(f"laghu: {plain(str(warning.message))}\n")
 
 
 class _Texts:

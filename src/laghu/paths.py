@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
 
 
 def root() -> Path:
     """The checkout: `LAGHU_HOME` if set, otherwise the repository this package is installed from (editable)."""
     if home := os.environ.get("LAGHU_HOME"):
-        if not Path(home).is_dir():
-            raise LaghuError(f"LAGHU_HOME={home!r} is not a folder; name an existing checkout of Laghu.")
+        if not _is_folder(home):
+            raise LaghuError(f"LAGHU_HOME={shown(home)} is not a folder; name an existing checkout of Laghu.")
         return Path(home).resolve()
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
@@ -29,6 +29,11 @@ def studies() -> Path:
 def results(study: str) -> Path:
     """Records and executed notebooks of one study."""
     return root() / "results" / study
+
+
+def earlier_code() -> Path:
+    """Code as it was before changes that alter no number, a folder for each such change (`laghu.equality`)."""
+    return root() / "results" / "earlier-code"
 
 
 def shipped() -> Path:
@@ -51,6 +56,13 @@ def data_dir() -> Path | None:
     folder = os.environ.get("LAGHU_DATA_DIR")
     if not folder:
         return None
-    if not Path(folder).is_dir():
-        raise LaghuError(f"LAGHU_DATA_DIR={folder!r} is not a folder; name the folder that holds the corpora.")
+    if not _is_folder(folder):
+        raise LaghuError(f"LAGHU_DATA_DIR={shown(folder)} is not a folder; name the folder that holds the corpora.")
     return Path(folder).resolve()
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name that is too long, for one
+        return False

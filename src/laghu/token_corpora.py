@@ -15,11 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from laghu import corpora, lexicons, paths
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
 
 NAMES = ("mahaner", "ud-marathi", "token-sample")
 Task = Literal["ner", "pos"]
@@ -125,9 +126,10 @@ def read_sentences(path: Path, labels: Sequence[str]) -> tuple[pd.DataFrame, dic
     for row, tokens, tags in raw.itertuples():
         if fault := _fault(tokens, tags, labels):
             raise LaghuError(f"{path}, row {row}: {fault}.")
-    frame = raw[raw["tokens"].map(len) > 0].map(list)
-    if frame.empty:
+    filled = [len(tokens) > 0 for tokens in raw["tokens"]]
+    if not any(filled):
         raise LaghuError(f"{path} holds no sentence; at least one is needed.")
+    frame = raw[filled].map(list)
     repaired = frame["tokens"].map(lambda tokens: [corpora.repair(token) for token in tokens])
     mojibake = repaired != frame["tokens"]
     counts = {"rows_read": len(raw), "blanks": len(raw) - len(frame), "mojibake_repaired": int(mojibake.sum())}
@@ -137,14 +139,14 @@ def read_sentences(path: Path, labels: Sequence[str]) -> tuple[pd.DataFrame, dic
 def _fault(tokens: object, tags: object, labels: Sequence[str]) -> str | None:
     """What is wrong with a row, if anything is."""
     for column, cell in (("tokens", tokens), ("tags", tags)):
-        if isinstance(cell, str) or not hasattr(cell, "__len__"):
-            return f"{column} is {cell!r}; it must be a list of strings"
+        if not isinstance(cell, np.ndarray):
+            return f"{column} is {shown(cell)}; it must be a list of strings"
     if len(tokens) != len(tags):
         return f"{len(tokens)} words and {len(tags)} tags; give each word one"
     if odd := [token for token in tokens if not isinstance(token, str) or token.split() != [token]]:
-        return f"{odd[0]!r} is not a word; a word has at least one character and no white space"
-    if unknown := [tag for tag in tags if tag not in labels]:
-        return f"unknown tag {unknown[0]!r}; the tags are {', '.join(labels)}"
+        return f"{shown(odd[0])} is not a word; a word has at least one character and no white space"
+    if unknown := [tag for tag in tags if not isinstance(tag, str) or tag not in labels]:
+        return f"unknown tag {shown(unknown[0])}; the tags are {', '.join(labels)}"
     return None
 
 

@@ -181,11 +181,18 @@
     return `The points drawn, by “${title(data, state, y.axis)}”, best first.${spread} ${conditions}`.trim();
   }
 
+  /** A cell of text as a spreadsheet takes it for text and not for a formula; as in `laghu.spreadsheets`. */
+  function inert(value) {
+    const formula = /^(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/;
+    const number = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
+    return typeof value === "string" && formula.test(value) && !number.test(value) ? `'${value}` : value;
+  }
+
   /** The points drawn as CSV, measures in the units of the records; headings as in `laghu.report.explorer.csv`. */
   function csv(data, found) {
     const quoted = (value) => {
-      const text = String(value ?? "");
-      return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+      const text = String(inert(value) ?? "");
+      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     const heading = ["id", "study", "corpus", "measure", "run", "technique", "precision", "seeds", "machine", "timing",
       "energy", "commits", ...data.axes.map((axis) => axis.field), "front"];

@@ -1,15 +1,14 @@
 """What `laghu bench` found: a record with its provenance for the book, and a table of all studies for others."""
 
-import csv
-import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from pydantic import Field
 
-from laghu import paths
-from laghu.records import Part, Source, Stored
+from laghu import paths, spreadsheets
+from laghu.records import Name, Part, Source, Stored
 
 Kind = Literal["path", "alternative", "peer"]
 
@@ -89,7 +88,7 @@ class Tokenising(Part):
 class _Measured(Stored):
     """Of which study, and where it comes from."""
 
-    study: str
+    study: Name
     corpus: str
     synthetic: bool
     seed: int
@@ -185,14 +184,10 @@ def rows(record: BenchmarkRecord) -> list[dict[str, Any]]:
 def write_table() -> Path:
     """Write the table anew from the records that are there, study by study."""
     found = sorted((paths.root() / "results").glob("*/speed/benchmark.json"))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for file in found:
-        writer.writerows(rows(BenchmarkRecord.load(file)))
+    lines = [line for file in found for line in rows(BenchmarkRecord.load(file))]
     target = table_file()
     temporary = target.with_suffix(".partial")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
+    spreadsheets.write(pd.DataFrame(lines, columns=COLUMNS, dtype=object), temporary, index=False)
     return temporary.replace(target)
 
 
