@@ -1,15 +1,18 @@
-"""Commands: `laghu study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `export`, `classify`,
-`bench`, `ship`, `schema`, `book` and `pdf`."""
+"""Commands: `laghu compress`, `study`, `run`, `backbone`, `cost`, `tokens`, `campaign`, `table`, `check`, `declare`,
+`export`, `classify`, `bench`, `ship`, `schema`, `book` and `pdf`."""
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
 from laghu import paths, records
 from laghu.errors import LaghuError
 from laghu.spec import Study
+from laghu.terminal import plain
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of IPython's tracebacks
 _HEADLINE = "cpu"  # the study that README and first page begin with
 
 
@@ -46,13 +49,18 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             runner.execute_with_progress(loaded, loaded.find(arguments.run))
     except PapermillExecutionError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise LaghuError(f"{arguments.run}: {lines[-1] if error.ename == 'LaghuError' else error}") from None
+        reason = _COLOURS.sub("", str(error)).strip()
+        last = reason.splitlines()[-1]
+        raise LaghuError(f"{arguments.run}: {last if error.ename == 'LaghuError' else reason}") from None
 
 
 def backbone(arguments: argparse.Namespace) -> None:
     from laghu import pretraining, runner
 
+    if arguments.processes > 1:
+        from laghu import parallel
+
+        parallel.launch(arguments.study, arguments.processes)
     with runner.watched(f"[{arguments.study}] backbone"):
         record = pretraining.record(Study.load(arguments.study))
     print(f"[{arguments.study}] backbone: {record.steps:,} steps", flush=True)
@@ -84,7 +92,7 @@ def table(arguments: argparse.Namespace) -> None:
     texts = [*([] if results.empty else [tables.terminal(results)]), *tokens.terminal(name)]
     if not texts:
         raise LaghuError(f"study {name!r} has no results; run `laghu study {name}` first")
-    print("\n\n".join(texts))
+    print(plain("\n\n".join(texts)))
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -117,6 +125,12 @@ def check(arguments: argparse.Namespace) -> None:
     if stale:
         raise LaghuError(f"study {loaded.name!r} is stale: " + "; ".join(stale))
     print(f"study {loaded.name!r}: every record is what its code and parameters would give")
+
+
+def declare(arguments: argparse.Namespace) -> None:
+    from laghu import equality
+
+    print(equality.declare(arguments.name, arguments.commit, Path(arguments.home), arguments.runs, arguments.why))
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -174,6 +188,18 @@ def bench(arguments: argparse.Namespace) -> None:
         print(run.summary(run.run(study)))
 
 
+def compress(arguments: argparse.Namespace) -> None:
+    from laghu import runner
+    from laghu.own.compress import compress
+    from laghu.own.settings import Settings
+
+    names = Settings.model_fields
+    given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    with runner.watched("training"):
+        page = compress(Settings.of(given), lambda line: print(line, flush=True))
+    print(page)
+
+
 def ship(arguments: argparse.Namespace) -> None:
     from laghu.shipping import make
 
@@ -182,6 +208,18 @@ def ship(arguments: argparse.Namespace) -> None:
     for model in filter(None, (made.small, made.teacher)):
         print(f"{model.run}: {model.bytes / 1e6:.1f} MB, accuracy {model.accuracy.clean.value:.1%} on clean test texts")
     print(folder)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for each of a reader's settings, which check its value."""
+    from laghu.own.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() or field.default is None else f"; {field.default} by default"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", required=field.is_required(), nargs="+" if name == "levels" else None,
+            metavar=name.upper(), help=f"{field.description or name}{default}".replace("%", "%%"),
+        )
 
 
 def _texts(file: Path) -> list[str]:
@@ -213,7 +251,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add(study, "bring a study up to date and print its table; further arguments go to snakemake", "study")
     add(run, "execute one run of a study", "study", "run")
-    add(backbone, "pretrain the encoder of a study", "study")
+    pretrained = add(backbone, "pretrain the encoder of a study", "study")
+    pretrained.add_argument("--processes", type=int, default=1, help="that share the work, as one for each GPU does")
     add(cost, "measure what the rows of a study cost at the paper's exact shape", "study")
     add(tokens, "bring the token classifiers of a study up to date, and nothing else", "study")
     staged = add(campaign, "run whole studies on one machine, stage by stage; call again to go on")
@@ -234,8 +273,14 @@ def _parser() -> argparse.ArgumentParser:
     other = measured.add_mutually_exclusive_group()
     other.add_argument("--check", action="store_true", help="only fail if a step is worth less than published")
     other.add_argument("--gpu", action="store_true", help="the teacher on a GPU, from a pipeline to packed texts")
+    _add_settings(add(compress, "prune and distil a classifier of your own on texts of your own"))
     shipped = add(ship, "write the model that a study gives away as files for the book's live page", "study")
     shipped.add_argument("folder", nargs="?", help="receives them; the book's own by default")
+    declared = add(declare, "declare that a change of code alters no number, by runs made again", "name")
+    declared.add_argument("commit", help="whose code made the published results")
+    declared.add_argument("home", help="another checkout, with the code as it is, in which the runs were made again")
+    declared.add_argument("runs", nargs="+", metavar="STUDY/RUN")
+    declared.add_argument("--why", required=True, help="what changed, in a sentence")
     add(schema, "write the JSON Schema of a record")
     add(book, "render the book and print the path of its first page")
     add(pdf, "print the book with Chromium or Chrome, without its notebooks, and print the path of the PDF")

@@ -8,6 +8,7 @@ cannot be had, `load` says so, and the reader chooses "mahanews-open" or "sample
 import hashlib
 import http.client
 import io
+import json
 import os
 import random
 import tempfile
@@ -22,14 +23,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import regex
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from pydantic import BaseModel, ConfigDict
 
 from laghu import paths, sample
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
+from laghu.spec import OWN
 
 NAMES = (
     "mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "indicnews-english", "sib200-marathi",
     "mahasent", "sample",
 )  # fmt: skip
+OWN_FILE = "corpus.json"
+SPLITS = ("train", "validation", "test")
 LABELS = sample.LABELS  # those of MahaNews, which the sample shares
 BENGALI_LABELS = (
     "editorial", "entertainment", "international", "kolkata", "lifestyle",
@@ -125,11 +130,13 @@ def features(labels: Sequence[str]) -> Features:
 
 
 def load(name: str) -> Corpus:
-    """The corpus of that name, one of `NAMES`.
+    """The corpus of that name, one of `NAMES`, or the reader's own in the folder after `OWN`.
 
     Raises:
         LaghuError: unknown name; a file is missing, damaged, or not the one that was published; no network.
     """
+    if name.startswith(OWN):
+        return own(Path(name.removeprefix(OWN)))
     match name:
         case "mahanews-shc":
             return _mahanews_shc()
@@ -225,7 +232,7 @@ def find_tables(folder: Path, stems: Sequence[str]) -> list[Path]:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Some columns of a .csv or .parquet file as strings, missing values as "".
+    """Some columns of a .csv, .parquet or .jsonl file as strings, missing values as "".
 
     The index is the row's number in the file, its header line being 0.
 
@@ -233,15 +240,30 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         LaghuError: the file is missing, not of a known kind, truncated, not UTF-8, or lacks a column.
     """
     if not path.is_file():
-        raise LaghuError(f"{path} does not exist; name a .csv or .parquet file.")
+        raise LaghuError(f"{path} does not exist; name a .csv, .parquet or .jsonl file.")
     match path.suffix:
         case ".parquet":
             frame = _read_parquet(path)
         case ".csv":
-            frame = _read_csv(path)
+            frame = _read_csv(path, columns)
+        case ".jsonl":
+            frame = _read_json_lines(path)
         case _:
-            raise LaghuError(f"{path} is neither a .csv nor a .parquet file.")
-    return _only(columns, frame, path).fillna("").astype(str)
+            raise LaghuError(f"{path} is neither a .csv nor a .parquet nor a .jsonl file.")
+    return _only(columns, frame, path).astype(object).map(lambda cell: _as_text(cell, path))
+
+
+def _as_text(cell: object, path: Path) -> str:
+    """A cell as a string, a missing one as "".
+
+    Raises:
+        LaghuError: it holds several values, or bytes that are no text.
+    """
+    if isinstance(cell, str):
+        return cell
+    if not pd.api.types.is_scalar(cell) or isinstance(cell, bytes):
+        raise LaghuError(f"{path} has the cell {shown(cell)}; a cell must be a text or a number.")
+    return "" if pd.isna(cell) else str(cell)
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -255,34 +277,64 @@ def read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def _only(columns: Sequence[str], frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if missing := [column for column in columns if column not in frame.columns]:
-        raise LaghuError(
-            f"{path} has no column {', '.join(map(repr, missing))}; its columns are {', '.join(map(str, frame))}."
-        )
+        there = ", ".join(map(str, frame.columns[:50]))
+        raise LaghuError(f"{path} has no column {', '.join(map(repr, missing))}; its columns are {there}.")
+    if repeated := [column for column in columns if list(frame.columns).count(column) > 1]:
+        raise LaghuError(f"{path} has more than one column {', '.join(map(repr, repeated))}; keep the one you mean.")
     return frame[list(columns)]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        frame = pq.read_table(path).to_pandas()
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(path)
+        table.validate(full=True)  # a text may be none: its bytes are not looked at when it is read
+        # What other programs noted beside the columns, such as an index, is not a part of the table.
+        frame = table.to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise LaghuError(f"{path} is not a readable Parquet file; fetch it again.") from error
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    content = path.read_bytes()
+def _read_text(path: Path) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        content = path.read_bytes()
+    except OSError as error:
+        raise LaghuError(f"{path} can't be read: {error.strerror}.") from None
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise LaghuError(
             f"{path} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}; save it as UTF-8."
         ) from error
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    rows = {}
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows[number] = json.loads(line)
+            if "\\u" in line:  # JSON can spell half of a character, which no text holds
+                json.dumps(rows[number], ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise LaghuError(f"{path}, line {number}: no JSON ({error}); write one object in each line.") from error
+        if not isinstance(rows[number], dict):
+            raise LaghuError(f"{path}, line {number}: {shown(line)} is no object; write one in each line.")
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=object)
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The table, its columns parted by commas, or by what parts the wanted ones in the first line."""
+    text = _read_text(path)
+    header = text.partition("\n")[0].replace('"', "").rstrip("\r")
+    separator = next((each for each in ",;\t" if set(columns) <= set(header.split(each))), ",")
     try:
         # The header is read as a row so that a longer row is an error and not, as pandas has it, an index column.
-        frame = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        frame = pd.read_csv(io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise LaghuError(f"{path} is not a readable CSV file: {str(error).strip()}") from error
     frame.columns = frame.iloc[0].tolist()
     return frame.iloc[1:]
@@ -314,7 +366,7 @@ def read_table(
     if not (known := frame["label"].isin(labels)).all():
         row = known.idxmin()
         raise LaghuError(
-            f"{path}, row {row}: unknown label {frame['label'][row]!r}; the labels are {', '.join(labels)}."
+            f"{path}, row {row}: unknown label {shown(frame['label'][row])}; the labels are {', '.join(labels)}."
         )
     blank = frame["text"].str.strip() == ""
     frame = frame[~blank]
@@ -476,6 +528,60 @@ def _corpus(
         sha256=identity(labels, frames, _rows_digest),
         **about,
     )
+
+
+class _Own(BaseModel):
+    """What stands beside the splits of a reader's own corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: tuple[str, ...]
+    sha256: str
+    cleaning: dict[str, dict[str, int]]
+    licence: str
+    citation: str
+    note: str
+
+
+def write_own(
+    folder: Path, labels: Sequence[str], frames: Mapping[str, pd.DataFrame], cleaning: dict[str, dict[str, int]],
+    **about: str,
+) -> None:
+    """Write a reader's own corpus for `own` to read.
+
+    Args:
+        frames: of `SPLITS`, with the columns text, label and `FLAGS`.
+        about: licence, citation and note, as `Corpus` has them.
+    """
+    for split in SPLITS:
+        frames[split][["text", "label", *FLAGS]].to_parquet(folder / f"{split}.parquet", index=False)
+    content = _Own(labels=labels, sha256=identity(labels, frames, _rows_digest), cleaning=cleaning, **about)
+    (folder / OWN_FILE).write_text(content.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def own(folder: Path) -> Corpus:
+    """A reader's own corpus, as `write_own` left it.
+
+    Raises:
+        LaghuError: the folder holds none, or one that has changed since.
+    """
+    try:
+        content = _Own.model_validate_json((folder / OWN_FILE).read_bytes())
+    except (OSError, ValueError):
+        raise LaghuError(f"{folder} holds no corpus that `laghu compress` has checked; let it do so.") from None
+    frames = {split: read_parquet(folder / f"{split}.parquet", ["text", "label", *FLAGS]) for split in SPLITS}
+    if not (all(_is_own(frame, content.labels) for frame in frames.values())
+            and identity(content.labels, frames, _rows_digest) == content.sha256):
+        raise LaghuError(f"{folder} is not what `laghu compress` wrote; delete it and let it be written again.")
+    return _corpus(
+        "own", content.labels, frames, content.cleaning, licence=content.licence, citation=content.citation,
+        synthetic=False, note=content.note,
+    )
+
+
+def _is_own(frame: pd.DataFrame, labels: Sequence[str]) -> bool:
+    texts = all(isinstance(text, str) for text in frame["text"])
+    return texts and frame["label"].isin(labels).all() and all(frame[flag].dtype == bool for flag in FLAGS)
 
 
 def _sample() -> Corpus:

@@ -6,7 +6,6 @@ through the same steps as a template in `notebooks/`, and leaves its record wher
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from html import escape
 from typing import Any, get_args
 
@@ -48,29 +47,16 @@ def changed(run: RunSpec, pruning_level: float, distillation: str, temperature: 
 
 
 def make(run: RunSpec, begin: Callable[[str], None], tell: Callable[[str], None]) -> RunRecord:
-    """Train, or find, what the run needs and measure it; its record is saved.
+    """`making.make`, its record saved.
 
     Args:
-        begin: is told the name of each step as it begins, one of `_STEPS`.
         tell: is told how far a training has come.
-
-    Raises:
-        LaghuError: this machine can't do it, or the corpus is not to be had.
     """
     # Seconds, and a gigabyte of libraries, which looking at the controls does not take.
-    from laghu import assessment, experiment, progress
-    from laghu.techniques import dispatch
+    from laghu import making, progress
 
-    started = datetime.now(UTC)
     with progress.told(tell):
-        begin("Corpus")
-        data = experiment.begin(run)
-        begin("Teacher")
-        teacher = experiment.teacher(run, data)
-        begin("Compression")
-        stages = dispatch.compress(run, data, teacher)
-        begin("Measurement")
-        record = assessment.measure(run, data, stages, teacher, started)
+        record = making.make(run, begin).record
     record.save()
     return record
 

@@ -1,14 +1,15 @@
 """What to run: every parameter of a run, typed and bounded, and the studies that list runs."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from laghu import paths
-from laghu.errors import LaghuError
+from laghu.errors import LaghuError, shown
 
 Technique = Literal[
     "baseline", "continued", "pruning", "pruning_distillation", "mixed_precision", "classical", "ensemble_distillation",
@@ -20,10 +21,40 @@ CostPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
 Distillation = Literal["none", "joint", "after"]
 TokenCorpusName = Literal["mahaner", "ud-marathi", "token-sample"]
 
+CorpusName = Literal[
+    "mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "indicnews-english", "sib200-marathi",
+    "mahasent", "sample",
+]
+
+# What names a corpus of the reader's own begins with; the rest is its folder.
+OWN = "own:"
+
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _or_own(names: Any) -> Any:
+    """One of those names, or `own:` and a folder in which `laghu.own` has checked and split a reader's texts."""
+
+    def check(value: Any) -> str:
+        known = get_args(names)
+        if value in known or (_is_own(value) and value != OWN):
+            return value
+        *first, last = map(repr, known)
+        raise ValueError(f"Input should be {', '.join(first)} or {last}, or {OWN!r} and the folder of a corpus that "
+                         "laghu compress made")
+
+    return Annotated[str, BeforeValidator(check)]
+
+
+def _is_own(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith(OWN)
+
 
 # What runs on labelled words take from the settings that are common to a study's runs on labelled texts.
 _SHARED_WITH_TOKENS = ("model", "architecture", "pretraining", "measuring")
+
+# Of a study: it becomes part of paths.
+_STUDY_NAME = r"[a-z0-9][a-z0-9-]{0,99}"
 
 # Names that IPython itself puts beside the parameters in a notebook's namespace.
 _IPYTHON_NAMES = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -54,7 +85,7 @@ class Architecture(_Settings):
 class Pretraining(_Settings):
     """Masked-language modelling from scratch (Devlin et al. 2019, section 3.1, without next-sentence prediction)."""
 
-    text: TextName = "sample"
+    text: _or_own(TextName) = "sample"
     steps: int = Field(250, ge=0)
     batch_size: int = Field(16, ge=1)
     sequence_length: int = Field(64, ge=8)
@@ -256,10 +287,7 @@ class RunSpec(_Settings):
     distillation: Distillation = "none"
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0)
-    corpus: Literal[
-        "mahanews-shc", "mahanews-open", "mahanews-clean", "indicnews-bengali", "indicnews-english", "sib200-marathi",
-        "mahasent", "sample",
-    ] = "sample"
+    corpus: _or_own(CorpusName) = "sample"
     model: str | None = Field(None, description="Hugging Face name or path; None: pretrain the architecture here")
     architecture: Architecture = Architecture()
     pretraining: Pretraining = Pretraining()
@@ -346,7 +374,7 @@ class RunSpec(_Settings):
         Raises:
             LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
         """
-        return checked(cls, {**_plain_values(namespace), "technique": technique})
+        return checked(cls, {**plain_values(namespace), "technique": technique})
 
     @property
     def trained_as(self) -> Technique:
@@ -465,7 +493,7 @@ class CostRun(_Settings):
         Raises:
             LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
         """
-        return checked(cls, _plain_values(namespace))
+        return checked(cls, plain_values(namespace))
 
 
 class BenchStep(_Settings):
@@ -530,7 +558,7 @@ class TokenRun(_Settings):
     @field_validator("corpus", mode="before")
     @classmethod
     def _words_are_labelled(cls, name: Any) -> Any:
-        if name in get_args(RunSpec.model_fields["corpus"].annotation):
+        if name in get_args(CorpusName) or _is_own(name):
             raise ValueError(f"{name} has one label for a whole text; use another template, such as baseline")
         return name
 
@@ -569,7 +597,7 @@ class TokenRun(_Settings):
         Raises:
             LaghuError: an unknown name, a wrong type or a value out of bounds, on one line.
         """
-        return checked(cls, _plain_values(namespace))
+        return checked(cls, plain_values(namespace))
 
     @property
     def on_texts(self) -> RunSpec:
@@ -615,11 +643,17 @@ class Study(_Settings):
         Raises:
             LaghuError: no such study, invalid YAML, an unknown key, a value out of bounds or two runs of one name.
         """
+        if not re.fullmatch(_STUDY_NAME, name):
+            raise LaghuError(f"no study can be called {shown(name)}; a name has small letters, digits and hyphens")
         file = paths.studies() / f"{name}.yaml"
         if not file.is_file():
             known = ", ".join(sorted(path.stem for path in paths.studies().glob("*.yaml")))
             raise LaghuError(f"no study {name!r} in {paths.studies().name}/; there are: {known}")
-        return cls._parsed(name, file.read_text(encoding="utf-8"))
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LaghuError(f"{file.name} can't be read as UTF-8 ({error})") from None
+        return cls._parsed(name, text)
 
     @classmethod
     @lru_cache(maxsize=16)  # the book asks for a study at each of its runs
@@ -631,23 +665,26 @@ class Study(_Settings):
             title, seeds, common, rows = (content.pop(key) for key in ("title", "seeds", "common", "runs"))
             cost, ships, bench = (content.pop(key, None) for key in ("cost", "ships", "bench"))
             words = content.pop("tokens", [])
-        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())
+        # The library lets errors of its conversions through, such as those of a date in month 13, and of deep nesting.
+        except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, ArithmeticError,
+                RecursionError) as error:
+            reason = " ".join(str(error).split())[:500]
             raise LaghuError(f"{file}: needs title, seeds, common and runs as YAML; {reason}") from error
         if not (isinstance(seeds, list) and isinstance(common, dict) and isinstance(rows, list)
                 and all(isinstance(row, dict) for row in rows)):
             raise LaghuError(f"{file}: seeds must be a list, common a mapping and runs a list of mappings")
         for key, value in {"cost": cost, "bench": bench}.items():
             if not isinstance(value, dict | None):
-                raise LaghuError(f"{file}: {key} = {value!r} must be a mapping")
+                raise LaghuError(f"{file}: {key} = {shown(value)} must be a mapping")
         if not (isinstance(words, list) and all(isinstance(row, dict) for row in words)):
             raise LaghuError(f"{file}: tokens must be a list of mappings")
         for own in (row["seeds"] for row in rows if "seeds" in row):
             if not (isinstance(own, list) and own and all(seed in seeds for seed in own)):
-                raise LaghuError(f"{file}: a row's seeds = {own!r} must be a list of some of the study's {seeds}")
+                raise LaghuError(f"{file}: a row's seeds = {shown(own)} must be a list of some of the study's "
+                                 f"{shown(seeds)}")
         if content:
-            raise LaghuError(f"{file}: unknown key {', '.join(content)}; it takes title, seeds, common and runs, "
-                             "and optionally cost, bench, tokens and ships")
+            raise LaghuError(f"{file}: unknown key {', '.join(map(str, content))}; it takes title, seeds, common and "
+                             "runs, and optionally cost, bench, tokens and ships")
         runs = tuple(
             checked(RunSpec, {**_merged(common, row), "study": name, "seed": seed})
             for seed in seeds for row in _of_seed(rows, seed)
@@ -661,7 +698,7 @@ class Study(_Settings):
         if repeated := sorted({run for run in listed if listed.count(run) > 1}):
             raise LaghuError(f"{file}: lists {', '.join(repeated)} more than once")
         if ships is not None and ships not in names:
-            raise LaghuError(f"{file}: ships = {ships!r} is none of its runs; they are {', '.join(names)}")
+            raise LaghuError(f"{file}: ships = {shown(ships)} is none of its runs; they are {', '.join(names)}")
         if any(run.run == ships and run.technique in ("classical", "quantization") for run in runs):
             raise LaghuError(f"{file}: ships = {ships!r} gives no checkpoint for transformers; name another run")
         cost = None if cost is None else checked(CostSpec, cost)
@@ -669,7 +706,8 @@ class Study(_Settings):
         for row in [step.run for step in bench.path] if bench else []:
             if f"{row}-seed{bench.seed}" not in names:
                 raise LaghuError(f"{file}: bench.path names {row!r}, which has no run with seed {bench.seed}")
-        return cls(name=name, title=title, runs=runs, cost=cost, tokens=tokens, ships=ships, bench=bench)
+        return checked(cls, {"name": name, "title": title, "runs": runs, "cost": cost, "tokens": tokens, "ships": ships,
+                             "bench": bench})
 
     def find(self, run: str) -> RunSpec:
         """The run of that name on labelled texts.
@@ -697,7 +735,7 @@ def _merged(common: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]
     return {**common, **row, **groups}
 
 
-def _plain_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
+def plain_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
     """What a notebook's parameters cell defines: every plain value but IPython's own."""
     return {
         name: value for name, value in namespace.items()
@@ -721,10 +759,18 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
 def _explain(model: type[BaseModel], item: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        fields: Any = model
-        for part in item["loc"][:-1]:
-            fields = fields.model_fields[part].annotation
-        return f"unknown parameter {where!r}; {fields.__name__} takes {', '.join(fields.model_fields)}"
+        fields = _group(model, item["loc"][:-1])
+        return f"unknown parameter {shown(where)}; {fields.__name__} takes {', '.join(fields.model_fields)}"
     if not where:
         return item["msg"].removeprefix("Value error, ")
-    return f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{where} = {shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _group(model: Any, path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The group of settings that stands there: a field may hold one, none or several."""
+    for part in path:
+        kinds = [model.model_fields[part].annotation] if isinstance(part, str) else [model]
+        while not any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
+            kinds = [inner for kind in kinds for inner in get_args(kind)]
+        model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return model

@@ -8,6 +8,7 @@ from datasets import Dataset, Features, Value
 
 from laghu import corpora, paths, sample
 from laghu.errors import LaghuError
+from laghu.spec import OWN
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ UNLICENSED = frozenset(
 
 
 def load(name: str) -> Dataset:
-    """The texts of that source, one of `NAMES`: a single column `text`, in Unicode NFC.
+    """The texts of that source, one of `NAMES` or a reader's own corpus: a single column `text`, in Unicode NFC.
 
     Raises:
         LaghuError: unknown name; the file is missing, damaged, or not the one that was published.
@@ -88,6 +89,8 @@ def sha256(name: str) -> str:
 
 
 def _texts(name: str) -> list[str]:
+    if name.startswith(OWN):
+        return _training_texts(name)
     match name:
         case "marathi-text":
             return _marathi_text("text")["text"].tolist()
@@ -95,7 +98,7 @@ def _texts(name: str) -> list[str]:
             rows = _marathi_text("text", "source")
             return rows["text"][~rows["source"].isin(UNLICENSED)].tolist()
         case "indicnews-bengali" | "indicnews-english":
-            return _training_headlines(name)
+            return _training_texts(name)
         case "sample":
             return [_nfc(headline.text) for headline in sample.splits()["train"]]
     raise LaghuError(f"Unknown text source {name!r}; the sources are {', '.join(NAMES)}.")
@@ -123,7 +126,7 @@ def _marathi_text(*columns: str) -> pd.DataFrame:
     return rows
 
 
-def _training_headlines(corpus: str) -> list[str]:
+def _training_texts(corpus: str) -> list[str]:
     """Training texts of a labelled corpus, each once and none that stands in another split, in NFC."""
     train = corpora.load(corpus).splits["train"]
     rows = zip(train["text"], train["duplicate"], train["in_other_split"], strict=True)

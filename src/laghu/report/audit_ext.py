@@ -6,6 +6,7 @@ of the study's rows on each kind of test headline. What does not exist is a warn
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 import laghu
-from laghu import audit, paths
+from laghu import audit, paths, spreadsheets
 from laghu.errors import LaghuError
 from laghu.report import formats, links, sources, sphinx_ext
 from laghu.report.roles import RecordRole
@@ -105,7 +106,7 @@ class AuditKinds(StudyDirective):
         rows = {kind: int(mask.sum()) for kind, mask in audit.kinds_of(number("headlines.test.marks")).items()}
         text = numbers.map(written).rename(
             index=lambda name: Row.parse(name).label, columns=lambda kind: f"{_KINDS[kind]} ({rows[kind]:,})")
-        file = self.written(argument, "audit-kinds.csv", numbers.rename_axis("row").to_csv)
+        file = self.written(argument, "audit-kinds.csv", partial(spreadsheets.write, numbers.rename_axis("row")))
         table = table_of(text)
         table.insert(0, nodes.title("", "", *self.caption("", sphinx_ext.study(argument))))
         self.add_name(table)

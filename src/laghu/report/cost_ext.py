@@ -13,7 +13,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 import laghu
-from laghu import records
+from laghu import records, spreadsheets
 from laghu.errors import LaghuError
 from laghu.records import PretrainingRecord
 from laghu.report import cost, formats, links, sources, style
@@ -60,7 +60,7 @@ class CostTable(StudyDirective):
             case _:
                 raise LaghuError(f"no cost table {argument!r}; there are speed, use and precisions")
         name = f"cost-{argument}-{length}-{batch}-{self.options.get('precision', 'all')}.csv"
-        file = self.written(study, name, numbers.to_csv)
+        file = self.written(study, name, partial(spreadsheets.write, numbers))
         table = table_of(text)
         table.insert(0, nodes.title("", caption))
         self.add_name(table)
@@ -82,7 +82,7 @@ class CostFigure(StudyDirective):
             return [_not_measured(study)]
         drawing = cost.speed_bound(costs)
         image = self.written(study, "cost-speed-bound.svg", partial(style.save, drawing.figure))
-        data = self.written(study, "cost-speed-bound.csv", partial(drawing.data.to_csv, index=False))
+        data = self.written(study, "cost-speed-bound.csv", partial(spreadsheets.write, drawing.data, index=False))
         return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_cost(costs[0]).anchor)]
 
 

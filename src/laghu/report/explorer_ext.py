@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 import laghu
-from laghu import records
+from laghu import records, spreadsheets
 from laghu.errors import LaghuError
 from laghu.report import assets, calculator, explorer, formats
 from laghu.report.calculator import Shape
@@ -70,8 +70,8 @@ class ExplorerDirective(StudyDirective):
                              f"{', '.join(collection.key for collection in found.collections)}")
         runs, means = (explorer.csv(points, found.collections) for points in (found.runs, found.means))
         files = {
-            "All runs (CSV)": self.written("explorer", "runs.csv", partial(runs.to_csv, index=False)),
-            "All means (CSV)": self.written("explorer", "means.csv", partial(means.to_csv, index=False)),
+            "All runs (CSV)": self.written("explorer", "runs.csv", partial(spreadsheets.write, runs, index=False)),
+            "All means (CSV)": self.written("explorer", "means.csv", partial(spreadsheets.write, means, index=False)),
             "Everything (JSON)": self.written("explorer", "explorer.json", partial(
                 Path.write_text, data=found.model_dump_json(indent=1), encoding="utf-8")),
         }

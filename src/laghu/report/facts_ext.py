@@ -23,7 +23,7 @@ PROVENANCE = "book/provenance"
 _MOST_COMMITS = 3
 # How records of a kind are called, with the study's name, and what they are.
 _CALLED = {"runs": "study {}", "words": "study {}", "costs": "costs of {}", "backbone": "backbone of {}",
-           "benchmark": "benchmark of {}", "shipped": "model given away from {}"}
+           "benchmark": "benchmark of {}", "scaling": "scaling of {}", "shipped": "model given away from {}"}
 _COUNTED = {"runs": ("run", "runs"), "words": ("run on labelled words", "runs on labelled words"),
             "costs": ("record", "records")}
 

@@ -12,6 +12,7 @@ from IPython.core.pylabtools import print_figure
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+from laghu import spreadsheets
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 from laghu.report import formats, style
@@ -44,7 +45,7 @@ class Plot:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook's cell puts out (IPython)."""
         png = b64encode(print_figure(self.figure)).decode()
-        return {"image/png": png, "text/csv": self.data.to_csv(index=False, float_format="%.6g")}
+        return {"image/png": png, "text/csv": spreadsheets.write(self.data, index=False, float_format="%.6g")}
 
 
 def training(report: dict[str, Any]) -> Plot | str:

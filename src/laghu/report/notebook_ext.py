@@ -19,7 +19,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 
 import laghu
-from laghu import paths
+from laghu import paths, spreadsheets
 from laghu.records import CostRecord, RunRecord, TokenRecord
 from laghu.report import colab, links, notebook_page, sources, sphinx_ext
 from laghu.report.book import PUBLISHED
@@ -142,8 +142,9 @@ def _mend(env: BuildEnvironment, figure: nodes.figure, source: Source, numbers: 
     digest = Path(image["uri"]).stem
     if digest in numbers:
         place = list(numbers).index(digest) + 1
+        shown = spreadsheets.again(numbers[digest])
         file = sphinx_ext.generated(
-            env, f"{env.docname}-{place}.csv", lambda file: file.write_text(numbers[digest], encoding="utf-8"))
+            env, f"{env.docname}-{place}.csv", lambda file: file.write_text(shown, encoding="utf-8"))
         offered = [links.download(env, file, "Data (CSV)"), nodes.Text(", "), *offered]
     figure += nodes.legend("", nodes.paragraph("", "", *offered, classes=["laghu-data"]))
 

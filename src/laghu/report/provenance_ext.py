@@ -1,8 +1,8 @@
 """The page of provenance: the lines that numbers of the book link to, one for each record.
 
 Directives: `run-table` (argument: the study), its runs on texts; `record-table` (argument: words, costs, backbone,
-benchmark or shipped, see `laghu.report.sources`; option `study`, all by default), all records of that kind. A study
-that has not been run says so.
+benchmark, scaling or shipped, see `laghu.report.sources`; option `study`, all by default), all records of that kind. A
+study that has not been run says so.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from laghu.report.table_nodes import entry, field_list, table
 _SHARED = {"commit": "Commit", "data": "Data", "hardware": "Hardware", "versions": "Versions"}
 _DIGESTS = {"commit", "data"}
 _TITLES = {"words": "Runs on labelled words", "costs": "Costs at the paper's exact shape", "backbone": "Backbones",
-           "benchmark": "Benchmarks", "shipped": "Models given away"}
+           "benchmark": "Benchmarks", "scaling": "Time of a whole study", "shipped": "Models given away"}
 _HEADINGS = ("Record", "Study", "Seed", "Commit", "Machine", "Key", "Recorded (UTC)", "Files")
 
 
@@ -130,7 +130,8 @@ class RecordTable(_ProvenanceTable):
         if "study" in self.options:
             return [self.options["study"]]
         results = paths.root() / "results"
-        return sorted(folder.name for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
+        run = {folder.name for folder in results.iterdir() if folder.is_dir()} if results.is_dir() else set()
+        return sorted(run | {file.stem for file in paths.studies().glob("*.yaml")})
 
 
 def _titled(title: str, headings: Sequence[str], lines: list[list[str | nodes.Node]]) -> nodes.table:

@@ -12,6 +12,7 @@ from laghu.errors import LaghuError
 from laghu.records import CostRecord, PretrainingRecord, RunRecord, TokenRecord
 from laghu.report import cost, formats, tables
 from laghu.report.rows import row_of
+from laghu.scaling.record import ScalingRecord, scaling_file
 from laghu.shipping import manifest
 from laghu.shipping.manifest import Manifest
 
@@ -71,6 +72,10 @@ def of_benchmark(record: BenchmarkRecord | GpuRecord) -> Source:
                    record.seed)
 
 
+def of_scaling(record: ScalingRecord) -> Source:
+    return _single(record, f"scaling-{record.study}", "scaling", record.started, record.finished, None)
+
+
 def of_shipped(made: Manifest) -> Source:
     anchor = f"shipped-{made.study}"
     return Source(made.study, f"shipped model {made.small.run}", anchor, anchor, made.commit, "", made.made, made.made,
@@ -78,8 +83,8 @@ def of_shipped(made: Manifest) -> Source:
 
 
 def _single(
-    record: CostRecord | PretrainingRecord | BenchmarkRecord | GpuRecord, anchor: str, name: str, begun: datetime,
-    ended: datetime, key: str | None, seed: int | None = None,
+    record: CostRecord | PretrainingRecord | BenchmarkRecord | GpuRecord | ScalingRecord, anchor: str, name: str,
+    begun: datetime, ended: datetime, key: str | None, seed: int | None = None,
 ) -> Source:
     machine = cost.processor(record.hardware)
     return Source(record.study, name, anchor, anchor, record.commit, machine, begun, ended, seed, key, record.file)
@@ -95,6 +100,11 @@ def _shipped(study: str) -> list[Manifest]:
     return [made] if made and made.study == study else []
 
 
+def _scalings(study: str) -> list[ScalingRecord]:
+    made = ScalingRecord.load(scaling_file()) if scaling_file().is_file() else None
+    return [made] if made and made.study == study else []
+
+
 def _backbones(study: str) -> list[PretrainingRecord]:
     file = records.pretraining_file(study)
     return [PretrainingRecord.load(file)] if file.is_file() else []
@@ -107,6 +117,7 @@ _OF_KIND: Mapping[str, Callable[[str], list[Source]]] = {
     "costs": lambda study: [of_cost(record) for record in records.load_costs(study)],
     "backbone": lambda study: [of_backbone(record) for record in _backbones(study)],
     "benchmark": lambda study: [of_benchmark(record) for record in _benchmarks(study)],
+    "scaling": lambda study: [of_scaling(record) for record in _scalings(study)],
     "shipped": lambda study: [of_shipped(made) for made in _shipped(study)],
 }
 KINDS = tuple(_OF_KIND)
@@ -122,7 +133,8 @@ def of(study: str, kind: str) -> tuple[Source, ...]:
         raise LaghuError(f"no records of kind {kind!r}; there are {', '.join(KINDS)}")
     if not (paths.studies() / f"{study}.yaml").is_file() and not paths.results(study).is_dir():
         raise LaghuError(f"no study {study!r}: neither studies/{study}.yaml nor results/{study}")
-    files = [*sorted(paths.results(study).rglob("*.json")), *paths.shipped().glob(manifest.NAME)]
+    apart = [*paths.shipped().glob(manifest.NAME), *(file for file in [scaling_file()] if file.is_file())]
+    files = [*sorted(paths.results(study).rglob("*.json")), *apart]
     return _of(study, kind, tuple((file, file.stat().st_mtime_ns) for file in files))
 
 

@@ -14,6 +14,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 import laghu
+from laghu import spreadsheets
 from laghu.benchmark.record import BenchmarkRecord, GpuRecord, file_of, gpu_file_of
 from laghu.errors import LaghuError
 from laghu.report import formats, links, sources, speed, style
@@ -60,14 +61,14 @@ class SpeedTable(_SpeedDirective):
         record = GpuRecord.load(gpu_file_of(study))
         table = self.titled(speed.on_gpu(record), speed.on_gpu_caption(record))
         steps = pd.json_normalize([{"step": name, **step} for name, step in record.steps.items()])
-        file = self.written(study, "speed-gpu.csv", partial(steps.to_csv, index=False))
+        file = self.written(study, "speed-gpu.csv", partial(spreadsheets.write, steps, index=False))
         return [table, self.data_link(file, sources.of_benchmark(record).anchor)]
 
     def made(self, study: str, argument: str, record: BenchmarkRecord) -> list[nodes.Node]:
         if argument not in speed.TABLES:
             raise LaghuError(f"no speed table {argument!r}; there are {', '.join(speed.TABLES)} and gpu")
         text, caption = speed.TABLES[argument]
-        file = self.written(study, "benchmark.csv", partial(speed.frame(record).to_csv, index=False))
+        file = self.written(study, "benchmark.csv", partial(spreadsheets.write, speed.frame(record), index=False))
         link = self.data_link(file, sources.of_benchmark(record).anchor)
         return [self.titled(text(record), caption(record)), link]
 
@@ -86,7 +87,7 @@ class SpeedFigure(_SpeedDirective):
             raise LaghuError(f"no speed figure {argument!r}; there is waterfall")
         drawing = speed.waterfall(record)
         image = self.written(study, "speed-waterfall.svg", partial(style.save, drawing.figure))
-        data = self.written(study, "speed-waterfall.csv", partial(drawing.data.to_csv, index=False))
+        data = self.written(study, "speed-waterfall.csv", partial(spreadsheets.write, drawing.data, index=False))
         return [self.figure(image, data, drawing.alt, drawing.caption, sources.of_benchmark(record).anchor)]
 
 

@@ -27,7 +27,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import laghu
-from laghu import paths
+from laghu import paths, spreadsheets
 from laghu.errors import LaghuError
 from laghu.records import RunRecord
 from laghu.report import against, families, figures, formats, links, sources, style, tables
@@ -330,7 +330,7 @@ class StudyTable(StudyDirective):
                 raise LaghuError("option :rows: needs :name: beside it, which tells its data from those of other rows")
             stem = nodes.make_id(self.options["name"])
         named = numbers.set_axis([".".join(column) for column in numbers.columns], axis=1)
-        file = self.written(self.study(), f"{stem}.csv", named.to_csv)
+        file = self.written(self.study(), f"{stem}.csv", partial(spreadsheets.write, named))
         link = self.data_link(file, sources.study_anchor(self.study()))
         return [*self.numbered(table_of(text), caption, frame), link]
 
@@ -391,7 +391,7 @@ class StudyFigure(StudyDirective):
             return [self.empty(name, argument.replace("-", " ").capitalize())]
         drawing = figures.FIGURES[argument](frame)
         image = self.written(name, f"{argument}.svg", partial(style.save, drawing.figure))
-        data = self.written(name, f"{argument}.csv", drawing.data.to_csv)
+        data = self.written(name, f"{argument}.csv", partial(spreadsheets.write, drawing.data))
         caption = self.caption(drawing.caption, frame)
         return [self.figure(image, data, self.options.get("alt", drawing.alt), caption, sources.study_anchor(name))]
 

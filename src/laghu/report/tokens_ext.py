@@ -6,6 +6,7 @@ been run yet says so.
 """
 
 import math
+from functools import partial
 from typing import Any, ClassVar, get_args
 
 import pandas as pd
@@ -14,6 +15,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 import laghu
+from laghu import spreadsheets
 from laghu.errors import LaghuError
 from laghu.report import links, sources, tokens
 from laghu.report.roles import RecordRole
@@ -49,7 +51,7 @@ class TokenTable(StudyDirective):
             return [_not_run(study, corpus)]
         numbers = tokens.numbers(listed, argument)
         named = numbers.set_axis([".".join(column) for column in numbers.columns], axis=1)
-        file = self.written(study, f"tokens-{corpus}-{argument}.csv", named.to_csv)
+        file = self.written(study, f"tokens-{corpus}-{argument}.csv", partial(spreadsheets.write, named))
         table = table_of(tokens.as_text(numbers, argument, listed[0].task))
         table.insert(0, nodes.title("", tokens.caption(listed, argument)))
         self.add_name(table)

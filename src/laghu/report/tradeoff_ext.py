@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
 import laghu
+from laghu import spreadsheets
 from laghu.errors import LaghuError
 from laghu.report import assets, sources, style, tables, tradeoff
 from laghu.report.claims.papers import TITLES, Papers
@@ -103,7 +104,7 @@ class TradeoffTable(TradeoffDirective):
     def shown(self, comparison: Comparison, folder: str, origin: str) -> list[nodes.Node]:
         ranked = tradeoff.ranking(comparison.ratios)
         numbers = ranked.join(comparison.deviations.add_suffix(".std")).rename_axis("row")
-        file = self.written(folder, self.file_name(".csv"), numbers.to_csv)
+        file = self.written(folder, self.file_name(".csv"), partial(spreadsheets.write, numbers))
         table = table_of(tradeoff.rendered(comparison))
         body = next(table.findall(nodes.tbody))
         for row, line in zip(list(body), ranked.itertuples(), strict=True):
@@ -133,7 +134,7 @@ class TradeoffFigure(TradeoffDirective):
     def shown(self, comparison: Comparison, folder: str, origin: str) -> list[nodes.Node]:
         drawing = tradeoff.against_front(comparison)
         image = self.written(folder, self.file_name("-front.svg"), partial(style.save, drawing.figure))
-        data = self.written(folder, self.file_name("-front.csv"), drawing.data.to_csv)
+        data = self.written(folder, self.file_name("-front.csv"), partial(spreadsheets.write, drawing.data))
         return [self.figure(image, data, drawing.alt, f"{drawing.caption} Rows: {origin}.", _records(folder))]
 
 

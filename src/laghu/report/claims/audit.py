@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from laghu import paths, records
+from laghu import paths, records, spreadsheets
 from laghu.records import CostRecord, RunRecord, TokenRecord
 from laghu.report import cost as costing
 from laghu.report import statistics, tables
@@ -77,5 +77,5 @@ def file() -> Path:
 
 def write() -> Path:
     """Write the published claims to their file; returns it."""
-    frame(published()).to_csv(file(), index=False, lineterminator="\n")
+    spreadsheets.write(frame(published()), file(), index=False)
     return file()
