@@ -8,7 +8,8 @@ STUDY  ?= quick
 JOBS   ?= 8
 INPUTS ?= 100000
 KILLS  ?= 200
-TALLY  ?= results/robustness/kill-test.json
+KILLED ?= results/robustness/kill-test.json
+FUZZED ?= results/robustness/fuzz.json
 
 .PHONY: reproduce compress study gpu test bench bench-check peers book pdf lab lock clean slurm-test fuzz fuzz-guided audit sbom kill-test
 
@@ -34,7 +35,7 @@ slurm-test: $(VENV)/installed  ## a study on a Slurm of one node, with jobs inte
 	$(BIN)/python tests/slurm/rehearsal.py results
 
 fuzz: $(VENV)/installed  ## INPUTS damaged and made-up inputs through every reader; SEED=… gives those of another run again
-	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED)) --json $(FUZZED)
 
 fuzz-guided: $(VENV)/installed  ## INPUTS for each of three readers, chosen by the code that they reach; Linux on x86-64
 	$(PIP) --requirement tests/fuzz/requirements.txt
@@ -47,7 +48,7 @@ sbom: $(VENV)/installed  ## what the locked environment consists of, and under w
 	$(BIN)/python security/sbom.py
 
 kill-test: $(VENV)/installed  ## kill tiny studies at KILLS random points (SEED=... for the same again) and see that nothing is lost
-	PYTHONPATH=tests $(BIN)/python -m kill --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS)) --json $(TALLY)
+	PYTHONPATH=tests $(BIN)/python -m kill --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS)) --json $(KILLED)
 
 bench: $(VENV)/installed  ## documents per second of STUDY's models, step by step, into results/benchmarks.csv
 	$(BIN)/laghu bench $(STUDY)

@@ -3,6 +3,7 @@
 Hypothesis chooses the accidents here, and so shows the smallest input that goes wrong.
 """
 
+import json
 import re
 import sys
 from random import Random
@@ -91,7 +92,8 @@ def test_the_command_prints_a_tally_and_fails_where_something_comes_out(tmp_path
     monkeypatch.setattr(runner, "FOUND", tmp_path)
     monkeypatch.setattr(runner, "_PROCESSES", runner.multiprocessing.get_context("fork"))
     monkeypatch.setitem(TARGETS, "ours", Target(lambda rng: rng.randbytes(8), _reader(body)))
-    monkeypatch.setattr(sys, "argv", ["fuzz", "--inputs", "60", "--seed", "5", "--target", "ours"])
+    file = tmp_path / "fuzz.json"
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--inputs", "60", "--seed", "5", "--target", "ours", "--json", str(file)])
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert bool(ended.value.code) == bool(foreign)
@@ -99,3 +101,7 @@ def test_the_command_prints_a_tally_and_fails_where_something_comes_out(tmp_path
     assert lines[0] == "seed 5"
     assert re.fullmatch(rf"ours +60 +{foreign} +\d+", lines[2])
     assert re.fullmatch(rf"total +60 +{foreign} +\d+", lines[-1])
+    written = json.loads(file.read_text())
+    assert written["counts"] == {
+        "inputs": 60, "inputs by what was to read them": {"ours": 60}, "foreign exceptions": foreign}
+    assert written["command"] == "make fuzz INPUTS=60 SEED=5" and written["commit"]

@@ -22,7 +22,9 @@ def main() -> int:
           flush=True)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     os.environ.pop("LAGHU_DATA_DIR", None)
-    from kill import series, tally  # imports PyTorch, which reads the number of threads; and before it is forked
+    import tallies  # imports PyTorch, which reads the number of threads; and before it is forked
+
+    from kill import series, tally
 
     began = time.monotonic()
     counted = tally.Tally()
@@ -41,7 +43,7 @@ def main() -> int:
         print(f"PROBLEM: {problem}", file=sys.stderr)
     if arguments.json:
         command = f"make kill-test KILLS={kills} SEED={seed} WORKERS={workers}"
-        tally.save(tally.record(counted, command, seed, seconds), Path(arguments.json))
+        tallies.save(counted.counts(), command, seed, seconds, Path(arguments.json))
     return 0 if counted.passed else 1
 
 

@@ -1,13 +1,8 @@
-"""What a kill test counts, as lines to read and as the record that the book's page is made from."""
+"""What a kill test counts."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-from laghu import measurement, provenance
 
 
 @dataclass
@@ -84,22 +79,3 @@ class Tally:
             rows += [(f"  {part}", f"{number:,}") for part, number in count.items()] if isinstance(count, dict) else []
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {count:>7}".rstrip() for name, count in rows)
-
-
-def record(tally: Tally, command: str, seed: int, seconds: float) -> dict[str, Any]:
-    """The tally with what it takes to make it again."""
-    return {
-        "command": command,
-        "counts": tally.counts(),
-        "seed": seed,
-        "seconds": round(seconds),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": provenance.commit(),
-        "hardware": measurement.hardware(),
-        "versions": provenance.versions(),
-    }
-
-
-def save(content: dict[str, Any], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -110,10 +110,11 @@ def deliver(prepared: Prepared, run: RunSpec, say: Callable[[str], None]) -> Del
 def finish(prepared: Prepared, made: list[Delivered]) -> Path:
     """Write the page on all models; returns its path."""
     out = prepared.settings.folder
-    for old in out.glob(f"{delivery.PRUNED}[1-9]*"):  # of levels that an earlier call was asked for
-        if old.name not in {each.name for each in made} and (old / delivery.CARD).is_file():
-            shutil.rmtree(old)
-    with _writing(out / PAGE), durable.replacing(out / PAGE) as part:
+    names = {each.name for each in made}
+    with _writing(out), durable.replacing(out / PAGE) as part:
+        for old in out.glob(f"{delivery.PRUNED}[1-9]*"):  # of levels that an earlier call was asked for
+            if old.name not in names and (old / delivery.CARD).is_file():
+                shutil.rmtree(old)
         part.write_text(page.html(prepared.settings, prepared.report, made), encoding="utf-8")
     return out / PAGE
 

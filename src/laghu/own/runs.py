@@ -22,7 +22,6 @@ _LONGEST = 512
 _SMALL = Architecture(vocab_size=4000)
 
 
-
 def base_config(settings: Settings) -> Any:
     """Configuration of the model to compress; None where there is none.
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +26,8 @@ from laghu.scaling.watch import watching
 _SHARED = ("notebooks", "src", "studies", "pyproject.toml", "requirements.lock", "Snakefile")
 
 
-def measure(study: str, workers: list[int], repeats: int) -> ScalingRecord:
-    """Run the study from nothing, `repeats` times with each number of workers.
+def measure(study: str, workers: list[int], repeats: int) -> Iterator[ScalingRecord]:
+    """Run the study from nothing, `repeats` times with each number of workers; gives what is known after each repeat.
 
     Raises:
         LaghuError: a trial failed, or this is not Linux.
@@ -40,10 +41,10 @@ def measure(study: str, workers: list[int], repeats: int) -> ScalingRecord:
             trials.append(trial(study, number))
             turn = f"{number} workers, {repeat + 1} of {repeats}"
             print(f"[scaling] {study}, {turn}: {trials[-1].seconds:.0f} s", flush=True)
-    return ScalingRecord(
-        study=study, trials=trials, hardware=measurement.hardware(), versions=provenance.versions(),
-        commit=provenance.commit(), started=started, finished=datetime.now(UTC),
-    )
+        yield ScalingRecord(
+            study=study, trials=trials, hardware=measurement.hardware(), versions=provenance.versions(),
+            commit=provenance.commit(), started=started, finished=datetime.now(UTC),
+        )
 
 
 def trial(study: str, workers: int) -> Trial:
@@ -77,7 +78,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     try:
-        print(measure(arguments.study, arguments.workers, arguments.repeats).save())
+        for record in measure(arguments.study, arguments.workers, arguments.repeats):
+            print(record.save(), flush=True)
     except LaghuError as error:
         sys.exit(f"laghu: {error}")
 
