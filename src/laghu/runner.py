@@ -169,7 +169,7 @@ def watched(head: str) -> Iterator[None]:
                     for notice in news:
                         print(f"{head}: {notice.rstrip()}", flush=True)
                     line = progress.read_text(encoding="utf-8") if progress.exists() and not over else last
-                    if line != last:
+                    if line and line != last:  # it may be read while it is being written
                         print(f"{head}: {line}", flush=True)
                         last = line
 
