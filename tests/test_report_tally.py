@@ -33,7 +33,7 @@ def page(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         if content is not None:
             (folder / "kill-test.json").write_text(content, encoding="utf-8")
-        return render(tmp_path, text, "laghu.report.tally_ext")
+        return render(tmp_path, text, "laghu.report.tally_ext", "laghu.report.facts_ext")
 
     return make
 
@@ -61,3 +61,21 @@ def test_what_is_no_tally_is_a_warning(page, content):
 def test_a_name_that_is_not_there_is_a_warning_that_says_what_is(page):
     _, warnings = page(json.dumps(TALLY), "# Page\n\n{tally}`kill-test#deaths`\n")
     assert "no count 'deaths' in kill-test; there are kills, by place/a <b>record</b>, lost" in warnings
+
+
+def test_sums_come_before_those_of_a_kind(page):
+    html, _ = page(json.dumps(TALLY))
+    assert html.index(">Kills<") < html.index(">Lost<") < html.index(">By place<")
+
+
+def test_a_page_that_rests_on_a_tally_says_so(page):
+    text = "# Page\n\n```{page-facts} tally/kill-test\n```\n\n```{tally} kill-test\n```\n"
+    html, warnings = page(json.dumps(TALLY), text)
+    facts = html[: html.index("<table")]
+    assert not warnings and 'href="#tally-kill-test"' in facts and "tally of kill-test" in facts
+    assert "A processor" in facts and "2026-05-04" in facts and ">0123456<" in facts
+
+
+def test_a_page_that_rests_on_a_tally_that_is_not_there_says_so_too(page):
+    html, warnings = page(None, "# Page\n\n```{page-facts} tally/kill-test\n```\n")
+    assert not warnings and "tally of kill-test" in html and "not run yet" in html

@@ -1,7 +1,8 @@
 """What a page rests on: records, machine, dates and commits, in a few lines below its title.
 
 Directive: `page-facts` (arguments: studies, each with a kind of `laghu.report.sources` behind a slash where it is not
-its runs on texts, and `audit` for the counts of MahaNews). Without arguments it says that nothing was measured.
+its runs on texts; `audit` for the counts of MahaNews; `tally/` and the name of a tally). Without arguments it says that
+nothing was measured.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,12 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import laghu
-from laghu.report import audit_ext, links, sources
+from laghu.report import audit_ext, links, sources, tallies
 from laghu.report.sources import Source
 from laghu.report.sphinx_ext import StudyDirective
 from laghu.report.table_nodes import field_list
 
-AUDIT = "audit"
+AUDIT, TALLY = "audit", "tally/"
 PROVENANCE = "book/provenance"
 # More commits than these fill lines and tell nobody which record is of which.
 _MOST_COMMITS = 3
@@ -54,6 +55,11 @@ class PageFacts(StudyDirective):
         for item in argument.split():
             if item == AUDIT:
                 named.append([links.reference(self.env, "audit of MahaNews", audit_ext.ANCHOR)])
+                continue
+            if item.startswith(TALLY):
+                counted = tallies.source(item.removeprefix(TALLY))
+                named.append(_named_tally(self.env, item.removeprefix(TALLY), counted))
+                found += [counted] if counted else []
                 continue
             study, _, kind = item.partition("/")
             own = sources.of(study, kind or "runs")
@@ -97,6 +103,11 @@ def _named(env: BuildEnvironment, study: str, kind: str, own: Sequence[Source]) 
     if seeds := sorted({source.seed for source in own if source.seed is not None}):
         said.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
     return [links.reference(env, called, anchor), *([nodes.Text(f" ({', '.join(said)})")] if said else [])]
+
+
+def _named_tally(env: BuildEnvironment, name: str, counted: Source | None) -> list[nodes.Node]:
+    called = f"tally of {name}"
+    return [links.reference(env, called, counted.anchor)] if counted else [nodes.Text(f"{called}, "), links.missing()]
 
 
 def _joined(parts: Sequence[Sequence[nodes.Node]], by: str = "; ") -> list[nodes.Node]:

@@ -181,9 +181,11 @@ def measured(record: ScalingRecord) -> pd.DataFrame:
 
 def measured_caption(record: ScalingRecord) -> str:
     cores = record.hardware["logical_cores"]
-    return (f"The study {record.study!r} from nothing on one machine of {cores} cores, one core a run: each trial, and "
-            "what the simulation gives from what its runs did with one worker. Its first line is what it was fitted "
-            f"to. More workers than {cores} are simulated as if each had a core.")
+    repeats = max(map(len, record.seconds().values()))
+    trials = "one trial" if repeats == 1 else f"{repeats} trials"
+    return (f"The study {record.study!r} from nothing on one machine of {cores} cores, one core a run: {trials} with "
+            "each number of workers, and what the simulation gives from what its runs did with one worker. Its first "
+            f"line is what it was fitted to. More workers than {cores} are simulated as if each had a core.")
 
 
 def share_of_timing(record: ScalingRecord) -> float:

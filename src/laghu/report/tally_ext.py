@@ -5,7 +5,6 @@ slash. Directive: `tally` (argument: the file's name without its suffix; content
 below them command, machine, day and commit. What was not counted yet says so; a name that is not there is a warning.
 """
 
-import json
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,9 +13,8 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 
 import laghu
-from laghu import paths
 from laghu.errors import LaghuError
-from laghu.report import cost, links
+from laghu.report import cost, links, tallies
 from laghu.report.roles import RecordRole
 from laghu.report.sphinx_ext import StudyDirective
 from laghu.report.table_nodes import entry, field_list, table
@@ -29,31 +27,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     return {"version": laghu.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def load(name: str) -> dict[str, Any] | None:
-    """The tally of that name; None where the test has not been run.
-
-    Raises:
-        LaghuError: the file is no tally.
-    """
-    file = paths.results("robustness") / f"{name}.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return content | {"counts": dict(content["counts"])}
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        raise LaghuError(f"{file} is no tally; run the test again") from None
-
-
-def flat(counts: dict[str, Any]) -> dict[str, int]:
-    """Counts by their name, those of a group by its name, a slash and their own."""
-    return {
-        name if part is None else f"{name}/{part}": count
-        for name, value in counts.items()
-        for part, count in (value.items() if isinstance(value, dict) else [(None, value)])
-    }
-
-
 class TallyRole(RecordRole):
     """A count in running text."""
 
@@ -61,12 +34,13 @@ class TallyRole(RecordRole):
     example = "kill-test#kills"
 
     def number(self, file: str, name: str) -> nodes.Node:
-        if (tally := load(file)) is None:
+        if (tally := tallies.load(file)) is None:
             return links.missing()
-        counts = flat(tally["counts"])
+        counts = tallies.flat(tally["counts"])
         if name not in counts:
             raise LaghuError(f"no count {name!r} in {file}; there are {', '.join(counts)}")
-        return links.explained(self.env, f"{counts[name]:,}", anchor(file), f"{name}, counted by {tally['command']}")
+        explanation = f"{name}, counted by {tally['command']}"
+        return links.explained(self.env, f"{counts[name]:,}", tallies.anchor(file), explanation)
 
 
 class TallyTable(StudyDirective):
@@ -75,12 +49,13 @@ class TallyTable(StudyDirective):
     option_spec: ClassVar = {"name": directives.unchanged}
 
     def content_of(self, argument: str) -> list[nodes.Node]:
-        target = nodes.target("", "", ids=[anchor(argument)], names=[anchor(argument)])
+        target = nodes.target("", "", ids=[tallies.anchor(argument)], names=[tallies.anchor(argument)])
         self.state.document.note_explicit_target(target)
-        if (tally := load(argument)) is None:
+        if (tally := tallies.load(argument)) is None:
             return [target, nodes.paragraph("", "", links.missing())]
         lines: list[list[str | nodes.Node]] = []
-        for name, value in tally["counts"].items():
+        # Sums first: those of a kind fill many lines.
+        for name, value in sorted(tally["counts"].items(), key=lambda count: isinstance(count[1], dict)):
             lines.append([_sentence(name), "" if isinstance(value, dict) else f"{value:,}"])
             if isinstance(value, dict):
                 lines += [[f"\N{EM SPACE}{part}", f"{count:,}"] for part, count in value.items()]
@@ -96,11 +71,6 @@ class TallyTable(StudyDirective):
         if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
             raise LaghuError("its content is the caption, and has to be one paragraph")
         return list(parsed[0].children)
-
-
-def anchor(name: str) -> str:
-    """The place of a tally's table."""
-    return f"tally-{name}"
 
 
 def _facts(tally: dict[str, Any]) -> list[tuple[str, list[nodes.Node]]]:
