@@ -9,7 +9,7 @@ from laghu import paths
 
 TALLY = {
     "command": "make kill-test KILLS=1234 SEED=5",
-    "counts": {"kills": 1234, "by place": {"a <b>record</b>": 7}, "lost": 0},
+    "counts": {"kills": 1234, "by place": {"a <b>record</b>": 7, "`laghu study` itself": 2}, "lost": 0},
     "seed": 5, "seconds": 90.0, "ended": "2026-05-04T03:02:01+00:00", "commit": "0123456789abcdef" * 2 + "01234567",
     "hardware": {"cpu": "A processor", "threads": 2, "gpu": None}, "versions": {},
 }
@@ -44,6 +44,7 @@ def test_counts_stand_in_the_sentence_and_in_the_table(page):
     assert html.count(">1,234<") >= 1 and "What was counted." in html
     assert "make kill-test KILLS=1234 SEED=5" in html and "A processor" in html and "2026-05-04" in html
     assert "a &lt;b&gt;record&lt;/b&gt;" in html and "<b>record</b>" not in html
+    assert '<span class="pre">laghu</span> <span class="pre">study</span></code> itself' in html
     assert 'id="tally-kill-test"' in html and 'href="#tally-kill-test"' in html
 
 
@@ -60,7 +61,8 @@ def test_what_is_no_tally_is_a_warning(page, content):
 
 def test_a_name_that_is_not_there_is_a_warning_that_says_what_is(page):
     _, warnings = page(json.dumps(TALLY), "# Page\n\n{tally}`kill-test#deaths`\n")
-    assert "no count 'deaths' in kill-test; there are kills, by place/a <b>record</b>, lost" in warnings
+    there = "kills, by place/a <b>record</b>, by place/`laghu study` itself, lost"
+    assert f"no count 'deaths' in kill-test; there are {there}" in warnings
 
 
 def test_sums_come_before_those_of_a_kind(page):

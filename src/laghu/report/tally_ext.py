@@ -58,7 +58,7 @@ class TallyTable(StudyDirective):
         for name, value in sorted(tally["counts"].items(), key=lambda count: isinstance(count[1], dict)):
             lines.append([_sentence(name), "" if isinstance(value, dict) else f"{value:,}"])
             if isinstance(value, dict):
-                lines += [[f"\N{EM SPACE}{part}", f"{count:,}"] for part, count in value.items()]
+                lines += [[_text(f"\N{EM SPACE}{part}"), f"{count:,}"] for part, count in value.items()]
         made = table([[entry("What"), entry("Count")]], lines)
         if self.content:
             made.insert(0, nodes.title("", "", *self.caption_alone()))
@@ -81,6 +81,13 @@ def _facts(tally: dict[str, Any]) -> list[tuple[str, list[nodes.Node]]]:
         ("Took", [nodes.Text(f"{tally['seconds'] / 60:.0f} minutes, ended on {ended:%Y-%m-%d}")]),
         ("Commit", [links.digest(tally["commit"])]),
     ]
+
+
+def _text(name: str) -> nodes.inline:
+    """A name in which a command stands between backticks."""
+    parts = name.split("`")
+    return nodes.inline("", "", *(
+        nodes.literal("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(parts) if part))
 
 
 def _sentence(name: str) -> str:
