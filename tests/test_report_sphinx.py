@@ -4,11 +4,11 @@ import statistics
 from pathlib import Path
 
 import pytest
-from fake_records import fake_record, fake_study
+from fake_records import fake_record, fake_study, fake_token_record
 from html_pages import plain
 from sphinx_pages import render, rendered
 
-from laghu.spec import RunSpec
+from laghu.spec import RunSpec, TokenRun
 
 REPOSITORY = Path(__file__).parents[1]
 STUDY = fake_study()
@@ -23,6 +23,7 @@ OTHERS = [
 ]
 OTHERS = [record.model_copy(update={"timing": record.timing.model_copy(update={"engine": "ONNX Runtime, ids"})})
           if record.technique == "quantization" else record for record in OTHERS]
+WORDS = fake_token_record(TokenRun(study="others", corpus="token-sample"))
 PROVENANCE = "# Provenance\n\n:::{run-table} cpu\n:::\n"
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -54,7 +55,7 @@ def site(tmp_path_factory):
     (folder / "studies" / "gpu.yaml").write_text("title: never run\nseeds: [1]\ncommon: {}\nruns: []\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAGHU_HOME", str(folder))
-        for record in [*STUDY, *OTHERS]:
+        for record in [*STUDY, *OTHERS, WORDS]:
             record.save()
         yield Site(folder)
 
@@ -119,6 +120,16 @@ def test_a_study_that_was_not_run_is_no_warning_and_can_be_referred_to(site):
     assert warnings == ""
     assert plain(html).count("laghu study gpu runs it") == 3
     assert "not run yet Fig. 1 Table 1" in plain(html)
+
+
+def test_a_study_of_texts_and_of_labelled_words_has_a_line_for_each_record(site):
+    _, warnings = site.build("text")
+    page = rendered(site.folder, "others")
+    assert warnings == ""
+    for record in [*OTHERS, WORDS]:
+        assert f'id="run-others-{record.run}"' in page
+    assert "Runs on labelled words of the study others" in plain(page)
+    assert "labelled words" not in plain(site.provenance())
 
 
 def test_a_figure_has_number_caption_alt_text_and_data(site):

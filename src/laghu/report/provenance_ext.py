@@ -1,8 +1,8 @@
 """The page of provenance: the lines that numbers of the book link to, one for each record.
 
-Directives: `run-table` (argument: the study), its runs on texts; `record-table` (argument: words, costs, backbone,
-benchmark, scaling or shipped, see `laghu.report.sources`; option `study`, all by default), all records of that kind. A
-study that has not been run says so.
+Directives: `run-table` (argument: the study), its runs on texts, and on labelled words if it has both; `record-table`
+(argument: words, costs, backbone, benchmark, scaling or shipped, see `laghu.report.sources`; option `study`, all by
+default), all records of that kind. A study that has not been run says so.
 """
 
 from collections.abc import Sequence
@@ -57,6 +57,21 @@ class _ProvenanceTable(StudyDirective):
             offered += [nodes.Text(", "), self.download(source.notebook, "notebook")]
         return nodes.inline("", "", *offered)
 
+    def table_of(self, found: Sequence[Source], title: str) -> nodes.table:
+        """A line for each record."""
+        lines: list[list[str | nodes.Node]] = []
+        rows: set[str] = set()
+        for source in found:
+            anchors = [source.anchor, *({source.row_anchor} - {source.anchor} - rows)]
+            rows.add(source.row_anchor)
+            lines.append([
+                self.record_cell(source, source.name, anchors), source.study,
+                "–" if source.seed is None else str(source.seed), links.digest(source.commit), source.machine or "–",
+                links.digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}",
+                self.files_cell(source),
+            ])
+        return _titled(title, _HEADINGS, lines)
+
     def anchored(self, made: list[nodes.Node], anchor: str) -> list[nodes.Node]:
         """The nodes with an anchor for all of them together."""
         block = nodes.container("", *made, names=[anchor])
@@ -96,8 +111,10 @@ class RunTable(_ProvenanceTable):
             ]
             for run, line in runs.iterrows()
         ]
-        made = _titled(f"Runs of the study {argument}", headings, lines)
-        return self.anchored([*([field_list(facts)] if facts else []), made], sources.study_anchor(argument))
+        made = [*([field_list(facts)] if facts else []), _titled(f"Runs of the study {argument}", headings, lines)]
+        if words := sources.of(argument, "words"):
+            made.append(self.table_of(words, f"{_TITLES['words']} of the study {argument}"))
+        return self.anchored(made, sources.study_anchor(argument))
 
 
 class RecordTable(_ProvenanceTable):
@@ -111,19 +128,9 @@ class RecordTable(_ProvenanceTable):
         found = [source for name in self.studies() for source in sources.of(name, argument)]
         if not found:
             return [nodes.note("", nodes.paragraph("", f"{_TITLES[argument]}: none in this checkout."))]
-        lines, rows = [], set()
-        for source in found:
-            anchors = [source.anchor, *({source.row_anchor} - {source.anchor} - rows)]
-            rows.add(source.row_anchor)
-            lines.append([
-                self.record_cell(source, source.name, anchors), source.study,
-                "–" if source.seed is None else str(source.seed), links.digest(source.commit), source.machine or "–",
-                links.digest(source.key) if source.key else "–", f"{source.ended:%Y-%m-%d %H:%M}",
-                self.files_cell(source),
-            ])
         if "study" not in self.options:
-            return [_titled(_TITLES[argument], _HEADINGS, lines)]
-        made = _titled(f"{_TITLES[argument]} of the study {self.options['study']}", _HEADINGS, lines)
+            return [self.table_of(found, _TITLES[argument])]
+        made = self.table_of(found, f"{_TITLES[argument]} of the study {self.options['study']}")
         return self.anchored([made], sources.study_anchor(self.options["study"]))
 
     def studies(self) -> list[str]:
