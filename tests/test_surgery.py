@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from architectures import shapes
 from scipy.special import erf
 from torch.nn.utils import prune
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -147,16 +148,8 @@ def test_checkpoint_loads_where_laghu_is_unknown_and_gives_equal_logits(tiny_ber
     assert torch.equal(torch.tensor(found["logits"]), logits_of(model, batch))  # reload is exact
 
 
-# The shape of each in the names of its own configuration.
-_BERT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 12}
-ARCHITECTURES = {
-    "bert": _BERT,
-    "roberta": _BERT,
-    "xlm-roberta": _BERT,
-    "electra": _BERT | {"embedding_size": 16},
-    "distilbert": {"dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 12},
-    "modernbert": _BERT | {"local_attention": 8, "global_attn_every_n_layers": 2, "pad_token_id": 0},
-}
+ARCHITECTURES = shapes(hidden_size=16, heads=4, neurons=12)
+ARCHITECTURES["modernbert"]["pad_token_id"] = 0  # its own lies beyond so small a vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -667,7 +667,7 @@ def _mahanews_clean() -> Corpus:
         "mahanews-clean",
         LABELS,
         flagged_against_each_other(
-            {split: chosen[chosen["split"] == split] for split in ("train", "validation", "test")}
+            {split: chosen[chosen["split"] == split] for split in SPLITS}
         ),
         cleaning,
         licence=_LICENCE,
@@ -696,7 +696,7 @@ def _official_splits(
     return _corpus(
         name,
         labels,
-        flagged_against_each_other(dict(zip(("train", "validation", "test"), tables.values(), strict=True))),
+        flagged_against_each_other(dict(zip(SPLITS, tables.values(), strict=True))),
         cleaning,
         licence=licence,
         citation=citation,

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from laghu import freshness, paths, provenance
+from laghu import durable, freshness, paths, provenance
 from laghu.errors import LaghuError
 from laghu.records import RunRecord, StageReport, Stored, TokenRecord
 from laghu.spec import Technique
+
+_EQUAL = "equal.json"
 
 # What of a record does not depend on how long the making took, where and when, nor with which code.
 _OF_THE_MAKING = {
@@ -54,14 +56,11 @@ def declare(name: str, commit: str, home: Path, runs: Sequence[str], why: str) -
         "made_again": {run: _compared(home, run) for run in runs},
     }
     folder = paths.earlier_code() / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    for module, source in changed.items():
-        (folder / f"{module}.py").write_text(source, encoding="utf-8")
-    file = folder / "equal.json"
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return file
+    with durable.replacing_folder(folder) as made:
+        for module, source in changed.items():
+            (made / f"{module}.py").write_text(source, encoding="utf-8")
+        (made / _EQUAL).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder / _EQUAL
 
 
 def _compared(home: Path, run: str) -> dict[str, Any]:

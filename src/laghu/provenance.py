@@ -138,7 +138,7 @@ def _earlier_sources() -> list[dict[str, str]]:
     It holds while its modules are what they were when it was made.
     """
     found = []
-    for file in sorted(paths.earlier_code().glob("*/equal.json")):
+    for file in sorted(paths.earlier_code().glob("[!.]*/equal.json")):
         now = json.loads(file.read_text(encoding="utf-8"))["modules"]
         if all(_module_file(name).is_file() and module_digest(name) == then for name, then in now.items()):
             sources = {name: file.with_name(f"{name}.py") for name in now}

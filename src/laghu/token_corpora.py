@@ -164,7 +164,7 @@ def _pinned_splits(
     if missing := [path.name for path in files.values() if not path.is_file()]:
         raise LaghuError(f"{folder} lacks {', '.join(missing)}; put the missing files there.")
     frames, counts = {}, {}
-    for split, (stem, path) in zip(("train", "validation", "test"), files.items(), strict=True):
+    for split, (stem, path) in zip(corpora.SPLITS, files.items(), strict=True):
         frame, counts[path.name] = read_sentences(path, labels)
         if (found := _rows_digest(frame)) != (expected := digests[stem]):
             raise LaghuError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from architectures import shapes
 from huggingface_hub import metadata_load
 from make_headlines import FILE, headlines, with_defects
 from transformers import (
@@ -26,15 +27,7 @@ from laghu.own import compress, runs
 from laghu.own.settings import Settings
 from laghu.records import RunRecord
 
-SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-SHAPES = {
-    "bert": SHAPE,
-    "roberta": SHAPE,
-    "xlm-roberta": SHAPE,
-    "electra": SHAPE | {"embedding_size": 32},
-    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
-    "modernbert": SHAPE | {"local_attention": 8, "global_attn_every_n_layers": 2},
-}
+SHAPES = shapes(hidden_size=32, heads=2, neurons=64)
 LABELS = ["afya", "burudani", "michezo", "siasa", "teknolojia", "uchumi"]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from laghu import paths, spreadsheets
+from laghu import durable, paths, spreadsheets
 from laghu.records import Name, Part, Source, Stored
 
 Kind = Literal["path", "alternative", "peer"]
@@ -185,10 +185,9 @@ def write_table() -> Path:
     """Write the table anew from the records that are there, study by study."""
     found = sorted((paths.root() / "results").glob("*/speed/benchmark.json"))
     lines = [line for file in found for line in rows(BenchmarkRecord.load(file))]
-    target = table_file()
-    temporary = target.with_suffix(".partial")
-    spreadsheets.write(pd.DataFrame(lines, columns=COLUMNS, dtype=object), temporary, index=False)
-    return temporary.replace(target)
+    with durable.replacing(table_file()) as part:
+        spreadsheets.write(pd.DataFrame(lines, columns=COLUMNS, dtype=object), part, index=False)
+    return table_file()
 
 
 def _quartiles(name: str, values: Quartiles) -> dict[str, str]:

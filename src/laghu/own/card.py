@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from laghu import corpora
 from laghu.own import rows
 from laghu.own.checks import Report
 from laghu.own.settings import Settings
@@ -83,7 +84,6 @@ encoding.
 
 Made on {made:%Y-%m-%d} with Laghu at commit `{commit}`; texts `{texts}`, run key `{run_key}`.
 """
-_SPLITS = ("train", "validation", "test")
 
 
 def text(model: "Delivered", settings: Settings, report: Report, labels: list[str]) -> str:
@@ -99,7 +99,7 @@ def text(model: "Delivered", settings: Settings, report: Report, labels: list[st
         data_table=markdown.table(
             ["Split", "Rows", "Different texts", "Also in another split", "Clean"],
             [[split, *(f"{report.splits[split][field]:,}" for field in ("rows", "texts", "in_other_split", "clean"))]
-             for split in _SPLITS],
+             for split in corpora.SPLITS],
         ),
         findings="\n".join(f"- **{each.level}**: {markdown.plain(each.text)}" for each in report.findings),
         steps="\n".join(f"{number}. {step}" for number, step in enumerate(_steps(record, known), start=1)),

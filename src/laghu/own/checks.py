@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
 from laghu import audit, corpora
+from laghu.records import Part
 
 # Below so many training texts of a label, or test texts of all, a finding says so.
 FEW_OF_LABEL, FEW_TESTS = 20, 200
@@ -17,10 +17,6 @@ FEW_OF_LABEL, FEW_TESTS = 20, 200
 UNBALANCED = 10
 # Shares of rows from which on a finding is a warning.
 MANY_REPEATS, MANY_CUT, MANY_UNKNOWN = 0.05, 0.1, 0.05
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Finding(Part):

@@ -12,9 +12,9 @@ from laghu.benchmark import models
 from laghu.inference import Classifier
 from laghu.making import Made
 from laghu.own import card
-from laghu.own.checks import Part, Report
+from laghu.own.checks import Report
 from laghu.own.settings import Settings
-from laghu.records import RunRecord, Views
+from laghu.records import Part, RunRecord, Views
 from laghu.spec import RunSpec
 
 UNPRUNED, PRUNED = "unpruned", "pruned-"

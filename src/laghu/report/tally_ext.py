@@ -5,7 +5,6 @@ slash. Directive: `tally` (argument: the file's name without its suffix; content
 below them command, machine, day and commit. What was not counted yet says so; a name that is not there is a warning.
 """
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -14,8 +13,9 @@ from sphinx.application import Sphinx
 
 import laghu
 from laghu.errors import LaghuError
-from laghu.report import cost, links, tallies
+from laghu.report import links, tallies
 from laghu.report.roles import RecordRole
+from laghu.report.sources import Source
 from laghu.report.sphinx_ext import StudyDirective
 from laghu.report.table_nodes import entry, field_list, table
 
@@ -63,7 +63,7 @@ class TallyTable(StudyDirective):
         if self.content:
             made.insert(0, nodes.title("", "", *self.caption_alone()))
         self.add_name(made)
-        return [target, made, field_list(_facts(tally))]
+        return [target, made, field_list(_facts(tally["command"], tallies.source(argument)))]
 
     def caption_alone(self) -> list[nodes.Node]:
         parsed = nodes.Element()
@@ -73,13 +73,13 @@ class TallyTable(StudyDirective):
         return list(parsed[0].children)
 
 
-def _facts(tally: dict[str, Any]) -> list[tuple[str, list[nodes.Node]]]:
-    ended = datetime.fromisoformat(tally["ended"])
+def _facts(command: str, source: Source) -> list[tuple[str, list[nodes.Node]]]:
+    minutes = (source.ended - source.begun).total_seconds() / 60
     return [
-        ("Counted by", [nodes.literal("", tally["command"])]),
-        ("Machine", [nodes.Text(cost.processor(tally["hardware"]))]),
-        ("Took", [nodes.Text(f"{tally['seconds'] / 60:.0f} minutes, ended on {ended:%Y-%m-%d}")]),
-        ("Commit", [links.digest(tally["commit"])]),
+        ("Counted by", [nodes.literal("", command)]),
+        ("Machine", [nodes.Text(source.machine)]),
+        ("Took", [nodes.Text(f"{minutes:.0f} minutes, ended on {source.ended:%Y-%m-%d}")]),
+        ("Commit", [links.digest(source.commit)]),
     ]
 
 
